@@ -1,0 +1,59 @@
+#!/bin/sh
+# conf/packages.sh [test]: sees that what building and running (and testing) needs is installed.
+# Debian, as root: installs what is missing. Anybody else: one sentence that says what to do. No package of the
+# lists starts a service, and recommended ones, which might, are left out.
+
+set -eu
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
+    missing=
+    for tools in "${CC:-cc}" "${APXS:-apxs} apxs2" "${MYSQL_CONFIG:-mysql_config} mariadb_config" mariadbd \
+        mariadb-install-db mariadb perl setpriv flock; do
+        found=
+        for tool in $tools; do
+            ! command -v "$tool" >/dev/null || found=1
+        done
+        [ -n "$found" ] || missing="$missing ${tools%% *}"
+    done
+    [ -z "$missing" ] || die "Missing here:$missing. Please install what brings them (and jansson's headers) and try again."
+    exit 0
+fi
+
+wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev libjansson-dev libssl-dev
+    mariadb-server-core mariadb-client-core'
+# Another vendor's client library was chosen: the default one might not go with it.
+[ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
+[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl"
+# For the lines that are printed to paste; nothing else needs it.
+[ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
+
+missing=
+for package in $wanted; do
+    case $(dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null) in
+        *' installed'*) ;;
+        *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+[ "$(id -u)" -eq 0 ] || die "Packages are missing; please run as root: apt-get install --no-install-recommends$missing"
+
+echo "Installing packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+install_missing() {
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install -y -q --no-install-recommends $missing </dev/null
+}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# A fresh machine has no lists, an old one outdated lists: both are cured by an update.
+if ! install_missing >"$log" 2>&1 && ! { apt-get update -q && install_missing; } >"$log" 2>&1; then
+    cat "$log" >&2
+    die "The packages could not be installed: apt-get says why above."
+fi

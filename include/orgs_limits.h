@@ -1,0 +1,56 @@
+/*
+ * Every number of the contract, once.
+ */
+#ifndef ORGS_LIMITS_H
+#define ORGS_LIMITS_H
+
+/* code points */
+#define ORGS_NAME_MAX 200
+#define ORGS_DESCRIPTION_MAX 4000
+#define ORGS_LABEL_MAX 200
+#define ORGS_PLAN_MAX 64
+
+/* bytes */
+#define ORGS_EMAIL_MIN 3
+#define ORGS_EMAIL_MAX 254
+#define ORGS_EXTERNAL_ID_MAX 255
+#define ORGS_REQUEST_ID_MAX 64
+#define ORGS_IDEMPOTENCY_KEY_MAX 255
+#define ORGS_BODY_MAX_DEFAULT 65536
+#define ORGS_QUERY_VALUE_MAX 1024
+
+/* items */
+#define ORGS_PAGE_MAX 1000
+#define ORGS_BATCH 100
+#define ORGS_IF_TAGS_MAX 100
+
+/* nesting of a JSON body */
+#define ORGS_JSON_DEPTH_MAX 32
+
+/* a token: prefix, secret, checksum (characters) */
+#define ORGS_TOKEN_PREFIX "orgs_"
+#define ORGS_TOKEN_PREFIX_LEN 5
+#define ORGS_TOKEN_SECRET_LEN 43
+#define ORGS_TOKEN_CHECK_LEN 6
+#define ORGS_TOKEN_LEN (ORGS_TOKEN_PREFIX_LEN + ORGS_TOKEN_SECRET_LEN + ORGS_TOKEN_CHECK_LEN)
+
+/* the pool: connections, seconds */
+#define ORGS_DB_MIN_DEFAULT 0
+#define ORGS_DB_KEEP_DEFAULT 2
+#define ORGS_DB_MAX_DEFAULT 8
+#define ORGS_DB_EXPTIME_DEFAULT 300
+#define ORGS_DB_TIMEOUT_DEFAULT 5
+#define ORGS_DB_TIMEOUT_MIN 2
+#define ORGS_DB_TIMEOUT_MAX 60
+
+/* runs of a write that lost against another one */
+#define ORGS_CALL_TRIES 10
+/* seconds that a database known to be down is left alone; what Retry-After says */
+#define ORGS_BREAKER_SECONDS 1
+#define ORGS_RETRY_AFTER "1"
+
+/* the schema: its version, the oldest schema this module works with */
+#define ORGS_SCHEMA_VERSION 1
+#define ORGS_SCHEMA_OLDEST 1
+
+#endif

@@ -1,0 +1,335 @@
+/*
+ * The pool. apr_reslist keeps the records; its constructor makes empty ones, because it runs with the list's lock
+ * held and a slow connect there would stop every acquire and release of the process.
+ */
+#include "orgs_pool.h"
+
+#include <apr_reslist.h>
+#include <apr_strings.h>
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
+#include <string.h>
+
+#include "orgs_id.h"
+#include "orgs_limits.h"
+#include "orgs_log.h"
+
+struct orgs_pool_t {
+    const orgs_pool_conf_t *conf;
+    apr_reslist_t *list; /* NULL in a process without threads: then there is one record */
+    orgs_conn_t *single;
+
+    apr_thread_mutex_t *lock; /* for all below */
+    apr_thread_cond_t *changed;
+    int in_use;
+    int waiting;
+
+    unsigned int epoch; /* connections of an earlier one are suspect */
+    int probing;        /* somebody is connecting to a database that is down or in doubt */
+    int doubt;          /* it did not answer: one connects, others wait */
+    int down;           /* it could not be connected to: others are refused until retry_at */
+    apr_time_t retry_at;
+    unsigned int trouble;   /* what kept us from connecting, as last told to the operator; 0: nothing */
+    unsigned int complaint; /* which statement error was last told */
+};
+
+static apr_status_t construct(void **record, void *params, apr_pool_t *pool)
+{
+    (void)params;
+    return orgs_conn_make((orgs_conn_t **)record, pool);
+}
+
+/* apr_reslist wants to hear of success only. */
+static apr_status_t destruct(void *record, void *params, apr_pool_t *pool)
+{
+    (void)params;
+    (void)pool;
+    orgs_conn_destroy(record);
+    return APR_SUCCESS;
+}
+
+apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs_pool_conf_t *conf)
+{
+    orgs_pool_t *pool = apr_pcalloc(parent, sizeof(*pool));
+    apr_pool_t *own;
+    apr_status_t rv;
+
+    *made = NULL;
+    pool->conf = conf;
+    if ((rv = apr_pool_create(&own, parent)) != APR_SUCCESS
+        || (rv = apr_thread_mutex_create(&pool->lock, APR_THREAD_MUTEX_DEFAULT, own)) != APR_SUCCESS
+        || (rv = apr_thread_cond_create(&pool->changed, own)) != APR_SUCCESS) {
+        return rv;
+    }
+    if (conf->threaded) {
+        rv = apr_reslist_create(&pool->list, 0, conf->keep, conf->max, apr_time_from_sec(conf->exptime), construct,
+                                destruct, pool, own);
+        if (rv == APR_SUCCESS) {
+            apr_reslist_cleanup_order_set(pool->list, APR_RESLIST_CLEANUP_FIRST);
+        }
+    }
+    else {
+        rv = orgs_conn_make(&pool->single, own);
+    }
+    if (rv == APR_SUCCESS) {
+        *made = pool;
+    }
+    return rv;
+}
+
+static int limit_of(const orgs_pool_t *pool, orgs_use_e use)
+{
+    int max = pool->conf->threaded ? pool->conf->max : 1;
+
+    return use == ORGS_USE_COLD && max > 1 ? max - 1 : max;
+}
+
+static const orgs_error_t *unavailable(apr_pool_t *p, const char *cause)
+{
+    return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "%s", cause);
+}
+
+/* Whether nobody need try now. With the lock held. */
+static int known_down(const orgs_pool_t *pool)
+{
+    return pool->down && (pool->probing || orgs_clock() < pool->retry_at);
+}
+
+/* Waits for what others do. Zero when the deadline has passed. With the lock held. */
+static int wait_for_others(orgs_pool_t *pool, apr_time_t deadline)
+{
+    apr_interval_time_t left = deadline - orgs_clock();
+
+    if (left <= 0) {
+        return 0;
+    }
+    pool->waiting++;
+    apr_thread_cond_timedwait(pool->changed, pool->lock, left);
+    pool->waiting--;
+    return 1;
+}
+
+static void tell_others(orgs_pool_t *pool)
+{
+    if (pool->waiting > 0) {
+        apr_thread_cond_broadcast(pool->changed);
+    }
+}
+
+/* Takes a place among those who hold a connection. */
+static const orgs_error_t *enter(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline)
+{
+    const orgs_error_t *error = NULL;
+
+    apr_thread_mutex_lock(pool->lock);
+    while (pool->in_use >= limit_of(pool, use)) {
+        if (known_down(pool)) {
+            error = unavailable(p, "the database is down");
+            break;
+        }
+        if (!wait_for_others(pool, deadline)) {
+            error = unavailable(p, "no connection became free in time");
+            break;
+        }
+    }
+    if (error == NULL) {
+        pool->in_use++;
+    }
+    apr_thread_mutex_unlock(pool->lock);
+    return error;
+}
+
+static void leave(orgs_pool_t *pool)
+{
+    apr_thread_mutex_lock(pool->lock);
+    pool->in_use--;
+    tell_others(pool);
+    apr_thread_mutex_unlock(pool->lock);
+}
+
+/* Asks whether to connect now. Where the database is down one does, and the others are told so; where it is in
+ * doubt one does, and the others wait. */
+static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, apr_time_t deadline)
+{
+    const orgs_error_t *error = NULL;
+
+    apr_thread_mutex_lock(pool->lock);
+    for (;;) {
+        if (known_down(pool)) {
+            error = unavailable(p, "the database is down");
+            break;
+        }
+        if (!pool->doubt || !pool->probing) {
+            break;
+        }
+        if (!wait_for_others(pool, deadline)) {
+            error = unavailable(p, "the database does not answer");
+            break;
+        }
+    }
+    if (error == NULL && (pool->down || pool->doubt)) {
+        pool->probing = 1;
+    }
+    apr_thread_mutex_unlock(pool->lock);
+    return error;
+}
+
+/* Errors by which a server that works refuses one more connection. */
+static int is_full(unsigned int number)
+{
+    return number == 1040 || number == 1203 || number == 1226;
+}
+
+static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
+{
+    unsigned int was;
+
+    apr_thread_mutex_lock(pool->lock);
+    was = pool->trouble;
+    pool->trouble = 0;
+    pool->down = pool->doubt = pool->probing = 0;
+    orgs_conn_mark(conn, pool->epoch);
+    tell_others(pool);
+    apr_thread_mutex_unlock(pool->lock);
+    if (was != 0) {
+        orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0101) "the database is back");
+    }
+}
+
+static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
+{
+    unsigned int was;
+
+    apr_thread_mutex_lock(pool->lock);
+    was = pool->trouble;
+    pool->trouble = failure->number;
+    pool->probing = 0;
+    if (!is_full(failure->number)) {
+        pool->doubt = 0;
+        pool->down = 1;
+        pool->retry_at = orgs_clock() + apr_time_from_sec(ORGS_BREAKER_SECONDS);
+    }
+    tell_others(pool);
+    apr_thread_mutex_unlock(pool->lock);
+    if (was != failure->number) {
+        orgs_log(ORGS_LOG_ERR, ORGS_LOGNO(0102) "the database cannot be used: %s (%u)", failure->text,
+                 failure->number);
+    }
+}
+
+static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_conn_t *conn, apr_time_t deadline)
+{
+    orgs_dberr_t failure;
+    const orgs_error_t *error = may_connect(pool, p, deadline);
+
+    if (error != NULL) {
+        return error;
+    }
+    if (orgs_conn_open(conn, p, pool->conf->params, pool->conf->timeout, deadline, &failure)) {
+        note_connected(pool, conn);
+        return NULL;
+    }
+    note_failed(pool, &failure);
+    return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "%s (%u)", failure.text, failure.number);
+}
+
+const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline,
+                                      orgs_conn_t **conn)
+{
+    const orgs_error_t *error = enter(pool, p, use, deadline);
+    void *record = pool->single;
+    unsigned int epoch;
+
+    if (error != NULL) {
+        return error;
+    }
+    /* never waits: whoever entered has a record to take */
+    if (pool->list != NULL && apr_reslist_acquire(pool->list, &record) != APR_SUCCESS) {
+        leave(pool);
+        return unavailable(p, "no memory for a connection");
+    }
+    *conn = record;
+    apr_thread_mutex_lock(pool->lock);
+    epoch = pool->epoch;
+    apr_thread_mutex_unlock(pool->lock);
+    if (orgs_conn_is_open(*conn) && (orgs_conn_marked(*conn) != epoch || !orgs_conn_alive(*conn))) {
+        orgs_conn_close(*conn);
+    }
+    if (!orgs_conn_is_open(*conn) && (error = connect_now(pool, p, *conn, deadline)) != NULL) {
+        orgs_pool_invalidate(pool, *conn);
+        *conn = NULL;
+    }
+    return error;
+}
+
+void orgs_pool_release(orgs_pool_t *pool, orgs_conn_t *conn)
+{
+    if (pool->list != NULL) {
+        apr_reslist_release(pool->list, conn);
+    }
+    leave(pool);
+}
+
+void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn)
+{
+    orgs_conn_close(conn);
+    if (pool->list != NULL) {
+        apr_reslist_invalidate(pool->list, conn);
+    }
+    leave(pool);
+}
+
+void orgs_pool_suspect(orgs_pool_t *pool, int silent)
+{
+    apr_thread_mutex_lock(pool->lock);
+    pool->epoch++;
+    if (silent && !pool->down) {
+        pool->doubt = 1;
+    }
+    apr_thread_mutex_unlock(pool->lock);
+}
+
+void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text)
+{
+    unsigned int was;
+
+    apr_thread_mutex_lock(pool->lock);
+    was = pool->complaint;
+    pool->complaint = number;
+    apr_thread_mutex_unlock(pool->lock);
+    if (was != number && number != 0) {
+        orgs_log(ORGS_LOG_ERR, ORGS_LOGNO(0103) "the database refuses a statement: %s (%u)", text, number);
+    }
+}
+
+void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch)
+{
+    int max = limit_of(pool, ORGS_USE_HOT);
+    int wanted = pool->conf->min < max ? pool->conf->min : max;
+    orgs_conn_t **conns = apr_pcalloc(scratch, sizeof(*conns) * (apr_size_t)(wanted + 1));
+    apr_time_t deadline = orgs_clock() + apr_time_from_sec(pool->conf->timeout);
+    int i;
+
+    for (i = 0; i < wanted; i++) {
+        if (orgs_pool_acquire(pool, scratch, ORGS_USE_HOT, deadline, &conns[i]) != NULL) {
+            break;
+        }
+    }
+    while (i-- > 0) {
+        orgs_pool_release(pool, conns[i]);
+    }
+}
+
+void orgs_pool_state(orgs_pool_t *pool, orgs_pool_state_t *state)
+{
+    apr_thread_mutex_lock(pool->lock);
+    state->in_use = pool->in_use;
+    state->waiting = pool->waiting;
+    state->down = pool->down;
+    apr_thread_mutex_unlock(pool->lock);
+}
+
+int orgs_pool_timeout(const orgs_pool_t *pool)
+{
+    return pool->conf->timeout;
+}

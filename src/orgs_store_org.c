@@ -1,0 +1,177 @@
+/*
+ * Organizations: their list and their writes. The rules are in sql/procedures_organization.sql.
+ */
+#include "orgs.h"
+
+#include <apr_tables.h>
+#include <string.h>
+
+static const char *const roles[] = {NULL, "member", "admin"};
+
+const char *orgs_role_name(orgs_role_e role)
+{
+    return roles[role];
+}
+
+orgs_role_e orgs_role_named(const char *name, apr_size_t len)
+{
+    int i;
+
+    for (i = ORGS_ROLE_MEMBER; i <= ORGS_ROLE_ADMIN; i++) {
+        if (strlen(roles[i]) == len && memcmp(roles[i], name, len) == 0) {
+            return (orgs_role_e)i;
+        }
+    }
+    return ORGS_ROLE_NONE;
+}
+
+/* The columns of ORGS_SQL_ORG_LIST, in its order. */
+enum { ID, NAME, DESCRIPTION, ACTIVE, CREATED_AT, UPDATED_AT, ROLE, LICENSE_ID, MEMBERS };
+
+const orgs_error_t *orgs_store_org_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *user,
+                                        const orgs_organization_filter_t *filter, const orgs_position_t *after,
+                                        int limit, apr_array_header_t **items)
+{
+    orgs_value_t role = orgs_value_string(orgs_role_name(filter->role));
+    const orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(&after->id), orgs_value_int(filter->active_only),
+                                   role, role, orgs_value_int(limit)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+    int i;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, filter->all ? ORGS_SQL_ORG_LIST_ALL : ORGS_SQL_ORG_LIST, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    *items = apr_array_make(p, rows.count, sizeof(orgs_organization_t));
+    for (i = 0; i < rows.count; i++) {
+        orgs_organization_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
+        const char *role_name = orgs_row_string(&rows, i, ROLE);
+
+        orgs_row_id(&rows, i, ID, &item->id);
+        item->name = orgs_row_string(&rows, i, NAME);
+        item->description = orgs_row_string(&rows, i, DESCRIPTION);
+        item->active = orgs_row_int(&rows, i, ACTIVE, 0) != 0;
+        item->created_at = orgs_row_time(&rows, i, CREATED_AT);
+        item->updated_at = orgs_row_time(&rows, i, UPDATED_AT);
+        item->role = role_name != NULL ? orgs_role_named(role_name, strlen(role_name)) : ORGS_ROLE_NONE;
+        item->has_license = orgs_row_id(&rows, i, LICENSE_ID, &item->license_id);
+        item->members = filter->all ? orgs_row_int(&rows, i, MEMBERS, 0) : 0;
+    }
+    return NULL;
+}
+
+/* An organization from a procedure's answer. */
+static const orgs_error_t *take_organization(apr_pool_t *p, const json_t *answer, orgs_organization_t *organization)
+{
+    const char *role = orgs_answer_string(p, answer, "role");
+
+    memset(organization, 0, sizeof(*organization));
+    if (!orgs_answer_id(answer, "id", &organization->id)) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure's answer is no organization");
+    }
+    organization->name = orgs_answer_string(p, answer, "name");
+    organization->description = orgs_answer_string(p, answer, "description");
+    organization->active = orgs_answer_int(answer, "active", 0) != 0;
+    organization->role = role != NULL ? orgs_role_named(role, strlen(role)) : ORGS_ROLE_NONE;
+    organization->has_license = orgs_answer_id(answer, "license_id", &organization->license_id);
+    organization->created_at = orgs_answer_time(answer, "created_at");
+    organization->updated_at = orgs_answer_time(answer, "updated_at");
+    organization->version = orgs_answer_int(answer, "version", 0);
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outcome)
+{
+    static const char *const members[] = {"seats", "seats_used", "license_status", "member"};
+    json_t *more = NULL;
+    apr_size_t i;
+
+    if (outcome->refusal == ORGS_E_COUNT) {
+        return NULL;
+    }
+    if (outcome->refusal == ORGS_E_INTERNAL_ERROR) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure answered %s", outcome->code);
+    }
+    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *text = orgs_answer_string(p, outcome->answer, members[i]);
+        json_t *value = json_object_get(outcome->answer, members[i]);
+
+        if (value != NULL) {
+            more = more != NULL ? more : json_object();
+            /* numbers may come as strings */
+            if (strncmp(members[i], "seats", 5) == 0 && text != NULL) {
+                json_object_set_new(more, members[i], json_integer(apr_atoi64(text)));
+            }
+            else {
+                json_object_set(more, members[i], value);
+            }
+        }
+    }
+    return orgs_error_members(p, outcome->refusal, more);
+}
+
+const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const char *name,
+                                          const char *description, apr_int64_t max, const orgs_idempotency_t *once,
+                                          orgs_organization_t *created, int *replayed)
+{
+    orgs_id_t id;
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(by->actor),
+                             orgs_value_string(by->request_id),
+                             orgs_value_id(&id),
+                             orgs_value_string(name),
+                             orgs_value_string(description),
+                             max < 0 ? orgs_value_null() : orgs_value_int(max),
+                             orgs_value_bytes(once != NULL ? once->key : NULL, ORGS_SHA256_LEN),
+                             orgs_value_bytes(once != NULL ? once->body : NULL, ORGS_SHA256_LEN)};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if (orgs_id_make_v7(&id) != APR_SUCCESS) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "the system gives no random bytes");
+    }
+    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_CREATE, params, &outcome)) != NULL
+        || (error = orgs_store_refusal(p, &outcome)) != NULL) {
+        return error;
+    }
+    *replayed = outcome.replayed;
+    return take_organization(p, outcome.answer, created);
+}
+
+const orgs_error_t *orgs_store_org_update(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const orgs_id_t *id,
+                                          const char *versions, const orgs_organization_change_t *change,
+                                          orgs_organization_t *updated)
+{
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(by->actor),
+                             orgs_value_string(by->request_id),
+                             orgs_value_id(id),
+                             orgs_value_string(versions),
+                             orgs_value_string(change->name),
+                             orgs_value_int(change->describe),
+                             orgs_value_string(change->description),
+                             change->active < 0 ? orgs_value_null() : orgs_value_int(change->active)};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_UPDATE, params, &outcome)) != NULL
+        || (error = orgs_store_refusal(p, &outcome)) != NULL) {
+        return error;
+    }
+    return take_organization(p, outcome.answer, updated);
+}
+
+const orgs_error_t *orgs_store_org_delete(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const orgs_id_t *id,
+                                          const char *versions)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
+                             orgs_value_id(id), orgs_value_string(versions)};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_DELETE, params, &outcome)) != NULL) {
+        return error;
+    }
+    return orgs_store_refusal(p, &outcome);
+}

@@ -212,8 +212,9 @@ make_database() {
 FLUSH PRIVILEGES;
 ALTER USER root@localhost IDENTIFIED BY '$password';
 EOF
-    # From within the directory and with relative paths: the script does not expect spaces in them.
-    (cd "$db" && mariadb-install-db --no-defaults ${owner:+--user=$owner} --datadir=./new --extra-file="$run/init.sql" \
+    # From within the directory and with relative paths: the script does not expect spaces in them. And no name of this
+    # machine has to be known to it (--force).
+    (cd "$db" && mariadb-install-db --no-defaults --force ${owner:+--user=$owner} --datadir=./new --extra-file="$run/init.sql" \
         --skip-name-resolve --skip-test-db --auth-root-authentication-method=socket --auth-root-socket-user=root \
         --innodb-log-file-size=32M) 9>&- >"$run/db.log" 2>&1 ||
         { cat "$run/db.log" >&2; die "mariadb-install-db failed, as it says above."; }
@@ -378,19 +379,19 @@ end_server() {
     fi
 }
 
-# Children of an httpd that was killed with SIGKILL live on, and keep the port: known by their arguments.
+# Children of an httpd that was killed with SIGKILL live on, deaf to SIGTERM, and keep the port. Their arguments tell.
 strays() {
-    for file in $(grep -lzFxs -- "$run/httpd.conf" /proc/[0-9]*/cmdline); do
+    grep -lzFxs -- "$run/httpd.conf" /proc/[0-9]*/cmdline | while read -r file; do
         ! grep -Fxzqs -- -DFOREGROUND "$file" || basename "${file%/cmdline}"
     done | grep .
 }
 
 end_strays() {
     for pid in $(strays); do
-        kill "$pid" 2>/dev/null || :
+        kill -KILL "$pid" 2>/dev/null || :
     done
     gone() { ! strays >/dev/null; }
-    waiting 60 gone || die "Children of a private httpd that was killed do not end."
+    waiting 10 gone || die "Children of a private httpd that was killed do not end."
 }
 
 stop_all() {

@@ -52,5 +52,7 @@
 /* the schema: its version, the oldest schema this module works with */
 #define ORGS_SCHEMA_VERSION 1
 #define ORGS_SCHEMA_OLDEST 1
+/* the oldest module (by its schema version) that this schema serves */
+#define ORGS_MODULE_OLDEST 1
 
 #endif

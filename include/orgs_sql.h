@@ -39,7 +39,55 @@
     X(ORG_CREATE, ORGS_CALL_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 9, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 5, "CALL organization_delete_v1(?, ?, ?, ?, ?)") \
-    X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)")
+    X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)") \
+    /* the operator's */ \
+    X(USER_LIST, "bbbbiit", 2, \
+      "SELECT id, email, name, external_id, superuser, active, created_at FROM users WHERE id > ? " \
+      "ORDER BY id LIMIT ?") \
+    X(USER_FIND, "bbbbiit", 1, \
+      "SELECT id, email, name, external_id, superuser, active, created_at FROM users WHERE email = ?") \
+    X(USER_ADD, ORGS_CALL_COLUMNS, 6, "CALL user_add_v1(?, ?, ?, ?, ?, ?)") \
+    X(USER_SET, ORGS_CALL_COLUMNS, 7, "CALL user_set_v1(?, ?, ?, ?, ?, ?, ?)") \
+    X(USER_DEACTIVATE, ORGS_CALL_COLUMNS, 3, "CALL user_deactivate_v1(?, ?, ?)") \
+    X(USER_ACTIVATE, ORGS_CALL_COLUMNS, 2, "CALL user_activate_v1(?, ?)") \
+    X(USER_SUPERUSER, ORGS_CALL_COLUMNS, 3, "CALL user_superuser_v1(?, ?, ?)") \
+    X(TOKEN_LIST, "bbttt", 3, \
+      "SELECT id, label, created_at, expires_at, revoked_at FROM tokens WHERE user_id = ? AND id > ? " \
+      "ORDER BY id LIMIT ?") \
+    X(TOKEN_ISSUE, ORGS_CALL_COLUMNS, 6, "CALL token_issue_v1(?, ?, ?, ?, ?, ?)") \
+    X(TOKEN_REVOKE, ORGS_CALL_COLUMNS, 3, "CALL token_revoke_v1(?, ?, ?)") \
+    X(TOKEN_REVOKE_ALL, ORGS_CALL_COLUMNS, 2, "CALL token_revoke_all_v1(?, ?)") \
+    X(ORG_SHOW, "bbbiittiibbbibi", 1, \
+      "SELECT " ORGS_SQL_ORGANIZATION ", o.members, (SELECT COUNT(*) FROM memberships m JOIN users u " \
+      "ON u.id = m.user_id WHERE m.organization_id = o.id AND m.role = 'admin' AND u.active), " \
+      "l.id, l.status, l.plan, l.seats, s.free_plan, s.free_seats " \
+      "FROM organizations o LEFT JOIN licenses_v1 l ON l.organization_id = o.id LEFT JOIN settings s ON s.id = 1 " \
+      "WHERE o.id = ?") \
+    X(ORG_ADD_ADMIN, ORGS_CALL_COLUMNS, 3, "CALL organization_add_admin_v1(?, ?, ?)") \
+    X(PLAN_SHOW, "bi", 0, "SELECT free_plan, free_seats FROM settings WHERE id = 1") \
+    X(PLAN_FREE, ORGS_CALL_COLUMNS, 4, "CALL plan_free_v1(?, ?, ?, ?)") \
+    X(EVENT_LIST, "bitbbbbb", 3, \
+      "SELECT id, seq, at, actor_id, action, target_id, request_id, changes FROM events " \
+      "WHERE organization_id = ? AND seq > ? ORDER BY seq LIMIT ?") \
+    X(EVENT_LIST_DESC, "bitbbbbb", 3, \
+      "SELECT id, seq, at, actor_id, action, target_id, request_id, changes FROM events " \
+      "WHERE organization_id = ? AND seq < ? ORDER BY seq DESC LIMIT ?") \
+    X(EVENT_PRUNE, ORGS_CALL_COLUMNS, 5, "CALL event_prune_v1(?, ?, ?, ?, ?)") \
+    X(LICENSE_LIST, "bbbittbtbbt", 2, \
+      "SELECT id, plan, status, seats, starts_at, expires_at, organization_id, assigned_at, reserved_for, " \
+      "reserved_by, created_at FROM licenses_v1 WHERE id > ? ORDER BY id LIMIT ?") \
+    X(LICENSE_SHOW, "bbbittbtbbt", 1, \
+      "SELECT id, plan, status, seats, starts_at, expires_at, organization_id, assigned_at, reserved_for, " \
+      "reserved_by, created_at FROM licenses_v1 WHERE id = ?") \
+    X(LICENSE_ADD, ORGS_CALL_COLUMNS, 6, "CALL license_add_v1(?, ?, ?, ?, ?, ?)") \
+    X(LICENSE_SET, ORGS_CALL_COLUMNS, 11, "CALL license_set_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(LICENSE_RELEASE, ORGS_CALL_COLUMNS, 4, "CALL license_release_v1(?, ?, ?, ?)") \
+    X(DEPLOYMENTS_OF, "bbbbbbtt", 3, \
+      "SELECT id, name, environment, url, version, status, created_at, updated_at FROM deployments " \
+      "WHERE license_id = ? AND id > ? ORDER BY id LIMIT ?") \
+    X(DEPLOYMENT_ADD, ORGS_CALL_COLUMNS, 8, "CALL deployment_add_v1(?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(DEPLOYMENT_SET, ORGS_CALL_COLUMNS, 7, "CALL deployment_set_v1(?, ?, ?, ?, ?, ?, ?)") \
+    X(DEPLOYMENT_REMOVE, ORGS_CALL_COLUMNS, 2, "CALL deployment_remove_v1(?, ?)")
 
 typedef enum {
 #define ORGS_SQL_ENUM(symbol, columns, params, text) ORGS_SQL_##symbol,

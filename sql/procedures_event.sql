@@ -34,7 +34,8 @@ BEGIN
     SELECT v_code, FALSE, v_answer;
 END$$
 
--- Clears what is kept for a day only: keys and answers of old events, and abandoned marks. A few rows a call.
+-- Clears what is kept for a day only: keys and answers of old events, and events outside any organization, abandoned
+-- marks among them. A few rows a call.
 -- The answer is the number of rows it met.
 CREATE PROCEDURE event_expire_v1(IN p_rows INT UNSIGNED)
     MODIFIES SQL DATA SQL SECURITY DEFINER
@@ -46,10 +47,10 @@ BEGIN
     ROLLBACK;
     START TRANSACTION;
     SET v_now = UTC_TIMESTAMP(3);
-    DELETE FROM events WHERE expires_at < v_now AND action = 'abandoned' ORDER BY expires_at LIMIT p_rows;
+    DELETE FROM events WHERE expires_at < v_now AND organization_id IS NULL ORDER BY expires_at LIMIT p_rows;
     SET v_gone = ROW_COUNT();
     UPDATE events SET ikey = NULL, ibody = NULL, answer = NULL, expires_at = NULL
-     WHERE expires_at < v_now AND action <> 'abandoned' ORDER BY expires_at LIMIT p_rows;
+     WHERE expires_at < v_now AND organization_id IS NOT NULL ORDER BY expires_at LIMIT p_rows;
     SET v_gone = v_gone + ROW_COUNT();
     COMMIT;
     SELECT NULL, FALSE, JSON_OBJECT('rows', v_gone);

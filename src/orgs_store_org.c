@@ -3,6 +3,7 @@
  */
 #include "orgs.h"
 
+#include <apr_strings.h>
 #include <apr_tables.h>
 #include <string.h>
 

@@ -1,0 +1,50 @@
+/*
+ * Private to the httpd side: what one request of ours knows.
+ */
+#ifndef MOD_ORGS_H
+#define MOD_ORGS_H
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_log.h>
+
+#include "orgs.h"
+#include "orgs_log.h"
+
+extern module AP_MODULE_DECLARE_DATA orgs_module;
+APLOG_USE_MODULE(orgs);
+
+typedef struct mod_orgs_server_t mod_orgs_server_t;
+typedef struct mod_orgs_dir_t mod_orgs_dir_t;
+typedef struct mod_orgs_route_t mod_orgs_route_t;
+
+/* One request below a mount. Lives in r->pool. */
+typedef struct orgs_request_t {
+    request_rec *r;
+    const mod_orgs_server_t *server;
+    const mod_orgs_dir_t *dir;
+    const char *mount;      /* without a slash at the end */
+    const char *request_id; /* X-Request-Id */
+    orgs_db_t db;
+
+    const mod_orgs_route_t *route;
+    int names_organization; /* the path has {org_id} */
+    int has_organization;   /* and it has the form of an id */
+    orgs_id_t organization;
+    int names_user; /* the path has {user_id} */
+    int has_user;   /* and it has the form of an id */
+    int user_is_me;
+    orgs_id_t user;
+
+    const orgs_lookup_t *lookup; /* NULL until the caller is known */
+    json_t *errors;              /* of 422, or NULL */
+    int problem;                 /* the status that a problem was prepared for, or 0 */
+} orgs_request_t;
+
+/** What the request is to us, or NULL where it is not below a mount. */
+orgs_request_t *mod_orgs_request_of(request_rec *r);
+
+/** The same, made where the mount is known from the directory's configuration; NULL where there is none. */
+orgs_request_t *mod_orgs_request_start(request_rec *r);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * Errors as answers: application/problem+json (RFC 9457), the same from a hook, the handler and httpd itself.
+ */
+#ifndef MOD_ORGS_PROBLEM_H
+#define MOD_ORGS_PROBLEM_H
+
+#include "mod_orgs.h"
+
+/**
+ * Prepares the answer to an error and logs it. Headers go where httpd's error answers keep them, the body into
+ * ap_custom_response; httpd does the rest when the status is returned from a hook or the handler.
+ * @return the HTTP status to return
+ */
+int mod_orgs_problem(orgs_request_t *rq, const orgs_error_t *error);
+
+/** The same for a code with its own text. */
+int mod_orgs_problem_code(orgs_request_t *rq, orgs_error_e code);
+
+/** Before threads are there: makes the texts of the errors that httpd itself may answer below a mount. */
+void mod_orgs_problem_init(apr_pool_t *pool);
+
+/** Has httpd's own errors on this request answered as problems. */
+void mod_orgs_problem_prepare(request_rec *r);
+
+/** insert_error_filter: puts the filter that sets the media type. */
+void mod_orgs_problem_insert_filter(request_rec *r);
+
+/** Registers the filter. */
+void mod_orgs_problem_register(void);
+
+#endif

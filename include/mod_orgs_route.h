@@ -1,0 +1,27 @@
+/*
+ * Path and method to the row of the endpoint table.
+ */
+#ifndef MOD_ORGS_ROUTE_H
+#define MOD_ORGS_ROUTE_H
+
+#include "mod_orgs.h"
+
+/* An endpoint: answers the request, or returns a status with a problem prepared. */
+typedef int mod_orgs_endpoint_fn(orgs_request_t *rq);
+
+struct mod_orgs_route_t {
+    const char *pattern; /* below the mount: "" or "/{org}/members/{user}" */
+    int method;
+    mod_orgs_endpoint_fn *endpoint;
+};
+
+/** The endpoints; defined with them in mod_orgs_api.c, ends with a NULL pattern. */
+extern const mod_orgs_route_t mod_orgs_api_routes[];
+
+/**
+ * Finds the row, and notes in the request what the path names.
+ * @return OK with rq->route set; DONE when the request is answered (OPTIONS); or a status with a problem prepared
+ */
+int mod_orgs_route(orgs_request_t *rq);
+
+#endif

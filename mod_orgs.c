@@ -1,0 +1,174 @@
+/*
+ * mod_orgs: organizations, their members, their license and their deployments, served by httpd from MySQL or MariaDB.
+ *
+ * This file is the table of contents: the module record, every hook and its order, the steps of the handler.
+ */
+#include "mod_orgs.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <jansson.h>
+
+#include "mod_orgs_auth.h"
+#include "mod_orgs_config.h"
+#include "mod_orgs_problem.h"
+#include "mod_orgs_route.h"
+#include "orgs_conn.h"
+#include "orgs_limits.h"
+#include "orgs_watchdog.h"
+
+orgs_request_t *mod_orgs_request_of(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &orgs_module);
+}
+
+/* mod_unique_id's, else the log's: asked for, since httpd makes that only when something is logged. */
+static const char *request_id_of(request_rec *r)
+{
+    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+
+    if (id == NULL) {
+        if (r->log_id == NULL) {
+            ap_run_generate_log_id(r->connection, r, &r->log_id);
+        }
+        id = r->log_id;
+    }
+    return id != NULL ? apr_pstrndup(r->pool, id, ORGS_REQUEST_ID_MAX) : NULL;
+}
+
+orgs_request_t *mod_orgs_request_start(request_rec *r)
+{
+    const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
+    orgs_request_t *rq = mod_orgs_request_of(r);
+    apr_size_t len;
+
+    if (rq != NULL || dir == NULL || dir->mount == NULL || *dir->mount == '\0') {
+        return rq;
+    }
+    len = dir->mount[1] != '\0' ? strlen(dir->mount) : 0;
+    if (strncmp(r->uri, dir->mount, len) != 0 || (r->uri[len] != '/' && r->uri[len] != '\0')) {
+        return NULL;
+    }
+    rq = apr_pcalloc(r->pool, sizeof(*rq));
+    rq->r = r;
+    rq->dir = dir;
+    rq->server = mod_orgs_config_server(r);
+    rq->mount = dir->mount;
+    rq->request_id = request_id_of(r);
+    if (rq->server->pool != NULL) {
+        orgs_db_init(&rq->db, rq->server->pool);
+    }
+    ap_set_module_config(r->request_config, &orgs_module, rq);
+
+    if (rq->request_id != NULL) {
+        apr_table_setn(r->err_headers_out, "X-Request-Id", rq->request_id);
+    }
+    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
+    apr_table_mergen(r->err_headers_out, "Vary", "Authorization");
+    mod_orgs_problem_prepare(r);
+    return rq;
+}
+
+/* Notes the mount while the <Location>'s configuration is there: before map_to_storage it is reset. */
+static int translate_name(request_rec *r)
+{
+    if (r->proxyreq || mod_orgs_request_start(r) == NULL) {
+        return DECLINED;
+    }
+    r->filename = apr_pstrcat(r->pool, "orgs:", r->uri, NULL);
+    return OK;
+}
+
+/* Nothing on disk is consulted: no directory walk, no .htaccess. TRACE is httpd's own. */
+static int map_to_storage(request_rec *r)
+{
+    if (mod_orgs_request_of(r) == NULL || r->method_number == M_TRACE) {
+        return DECLINED;
+    }
+    /* neither a file nor "no file", on which mod_negotiation and mod_speling would go and look */
+    r->finfo.filetype = APR_UNKFILE;
+    return OK;
+}
+
+static int handler(request_rec *r)
+{
+    orgs_request_t *rq;
+    int status;
+
+    if (r->handler == NULL || strcmp(r->handler, "orgs") != 0) {
+        return DECLINED;
+    }
+    rq = mod_orgs_request_start(r);
+    if (rq == NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, ORGS_LOGNO(0031) "the handler orgs was reached without a mount: "
+                      "it works by SetHandler orgs in a plain <Location>, not by AddHandler or a rewrite rule");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    status = mod_orgs_route(rq);
+    if (status != OK) {
+        return status == DONE ? OK : status;
+    }
+    if (rq->server->pool == NULL) {
+        return mod_orgs_problem(rq, orgs_error_cause(r->pool, ORGS_E_INTERNAL_ERROR, "this server has no database"));
+    }
+    status = mod_orgs_auth_caller(rq);
+    return status != OK ? status : rq->route->endpoint(rq);
+}
+
+static void log_to_httpd(void *server, orgs_log_e level, const char *message)
+{
+    static const int levels[] = {[ORGS_LOG_ERR] = APLOG_ERR,
+                                 [ORGS_LOG_WARNING] = APLOG_WARNING,
+                                 [ORGS_LOG_INFO] = APLOG_INFO,
+                                 [ORGS_LOG_DEBUG] = APLOG_DEBUG};
+
+    ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)server, "%s", message);
+}
+
+/* Nothing of the client library, no thread and no connection is there before the fork. */
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    apr_status_t rv;
+
+    orgs_log_set(log_to_httpd, s);
+    orgs_conn_library_init();
+    json_object_seed(0);
+    mod_orgs_problem_init(pchild);
+    rv = orgs_watchdog_start();
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");
+        return;
+    }
+    mod_orgs_config_child_init(pchild, s);
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    static const char *const after_rewrite[] = {"mod_rewrite.c", NULL};
+    static const char *const before_proxy[] = {"mod_proxy.c", NULL};
+
+    (void)p;
+    mod_orgs_problem_register();
+    ap_hook_check_config(mod_orgs_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(mod_orgs_config_post, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* a rewrite rule may still lead elsewhere, a ProxyPass / must not swallow the mount */
+    ap_hook_translate_name(translate_name, after_rewrite, before_proxy, APR_HOOK_FIRST);
+    ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_insert_error_filter(mod_orgs_problem_insert_filter, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+#pragma GCC visibility push(default)
+module AP_MODULE_DECLARE_DATA orgs_module = {
+    STANDARD20_MODULE_STUFF,
+    mod_orgs_config_create_dir,
+    mod_orgs_config_merge_dir,
+    mod_orgs_config_create_server,
+    mod_orgs_config_merge_server,
+    mod_orgs_config_commands,
+    register_hooks,
+    AP_MODULE_FLAG_ALWAYS_MERGE
+};
+#pragma GCC visibility pop

@@ -1,0 +1,205 @@
+/*
+ * Answers.
+ */
+#include "mod_orgs_response.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <stdlib.h>
+#include <util_filter.h>
+
+#include "mod_orgs_problem.h"
+#include "orgs_limits.h"
+
+static void set_headers(request_rec *r)
+{
+    r->content_encoding = NULL;
+    ap_set_content_type(r, "application/json");
+    apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
+}
+
+static int no_memory(orgs_request_t *rq)
+{
+    return mod_orgs_problem(rq, orgs_error_cause(rq->r->pool, ORGS_E_INTERNAL_ERROR, "no memory for the answer"));
+}
+
+/* The object's text, allocated by jansson; gives the reference back. */
+static char *text_of(json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+
+    json_decref(object);
+    return text;
+}
+
+int mod_orgs_response_json(orgs_request_t *rq, int status, json_t *object, const mod_orgs_tag_t *tag)
+{
+    request_rec *r = rq->r;
+    char *text = text_of(object);
+    apr_size_t len;
+
+    if (text == NULL) {
+        return no_memory(rq);
+    }
+    len = strlen(text);
+    set_headers(r);
+    if (tag != NULL) {
+        const char *etag = mod_orgs_etag_make(r->pool, tag, text, len);
+
+        apr_table_setn(r->headers_out, "ETag", etag);
+        if (r->method_number == M_GET && mod_orgs_etag_none_match(r, etag)) {
+            free(text);
+            return HTTP_NOT_MODIFIED;
+        }
+    }
+    r->status = status;
+    ap_set_content_length(r, (apr_off_t)len);
+    ap_rwrite(text, (int)len, r);
+    free(text);
+    return OK;
+}
+
+const char *mod_orgs_response_path(orgs_request_t *rq, const char *below)
+{
+    const char *mount = rq->mount[1] != '\0' ? rq->mount : "";
+    const char *path = apr_pstrcat(rq->r->pool, mount, below, NULL);
+
+    return ap_os_escape_path(rq->r->pool, *path != '\0' ? path : "/", 1);
+}
+
+/* Link: rel="next" with the parameters that were given, and the cursor. */
+static void set_next(orgs_request_t *rq, const mod_orgs_list_t *list, const orgs_position_t *last)
+{
+    apr_pool_t *p = rq->r->pool;
+    const char *query = apr_pstrcat(p, "?cursor=", orgs_cursor_text(p, list->cursor, list->scope, last), NULL);
+    int i;
+
+    for (i = 0; list->names[i] != NULL; i++) {
+        if (list->values[i] != NULL && strcmp(list->names[i], "cursor") != 0) {
+            query = apr_pstrcat(p, query, "&", list->names[i], "=", ap_escape_urlencoded(p, list->values[i]), NULL);
+        }
+    }
+    apr_table_setn(rq->r->headers_out, "Link",
+                   apr_pstrcat(p, "<", mod_orgs_response_path(rq, list->path), query, ">; rel=\"next\"", NULL));
+}
+
+static void *item_of(const apr_array_header_t *items, int i)
+{
+    return items->elts + i * items->elt_size;
+}
+
+/* Writes the first count items, with a comma before each that is not the list's first. Zero if memory is short. */
+static int put_items(apr_bucket_brigade *bb, const mod_orgs_list_t *list, const apr_array_header_t *items, int count,
+                     int first)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        char *text = text_of(list->shape(item_of(items, i)));
+
+        if (text == NULL) {
+            return 0;
+        }
+        apr_brigade_puts(bb, NULL, NULL, first && i == 0 ? "[" : ",");
+        apr_brigade_puts(bb, NULL, NULL, text);
+        free(text);
+    }
+    if (first && count == 0) {
+        apr_brigade_puts(bb, NULL, NULL, "[");
+    }
+    return 1;
+}
+
+/* Ends an answer whose beginning is on its way, so that no client takes it for whole: httpd then leaves out the last
+ * chunk, or resets the HTTP/2 stream. Only this status has that meaning. */
+static void cut(request_rec *r, apr_bucket_brigade *bb)
+{
+    apr_brigade_cleanup(bb);
+    r->no_cache = 1;
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, bb->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    ap_pass_brigade(r->output_filters, bb);
+}
+
+/* What one list being sent needs to remember. */
+typedef struct {
+    orgs_position_t at;
+    int first;
+    int more;
+} progress_t;
+
+/* Reads the next batch and puts it into the brigade. */
+static const orgs_error_t *next_batch(orgs_request_t *rq, const mod_orgs_list_t *list, const mod_orgs_page_t *page,
+                                      apr_pool_t *p, progress_t *progress, apr_bucket_brigade *bb)
+{
+    int limit = page->limit > 0 ? page->limit : ORGS_BATCH;
+    apr_array_header_t *items;
+    const orgs_error_t *error;
+    int count;
+
+    orgs_db_renew(&rq->db);
+    /* one more than a page holds tells whether there is a next one */
+    error = list->fetch(rq, p, list->baton, &progress->at, page->limit > 0 ? limit + 1 : limit, &items);
+    if (error != NULL) {
+        return error;
+    }
+    count = items->nelts < limit ? items->nelts : limit;
+    if (count > 0) {
+        list->position(item_of(items, count - 1), &progress->at);
+    }
+    if (page->limit > 0) {
+        if (items->nelts > limit) {
+            set_next(rq, list, &progress->at);
+        }
+        progress->more = 0;
+    }
+    else {
+        progress->more = count == limit;
+    }
+    if (!put_items(bb, list, items, count, progress->first)) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "no memory for the answer");
+    }
+    progress->first = 0;
+    return NULL;
+}
+
+int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, const mod_orgs_page_t *page)
+{
+    request_rec *r = rq->r;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    progress_t progress = {page->after, 1, 1};
+    const orgs_error_t *error;
+    apr_pool_t *batch;
+
+    apr_pool_create(&batch, r->pool);
+    apr_pool_tag(batch, "orgs_batch");
+    /* nothing leaves before the first batch is in hand: until then a failure is a plain answer */
+    error = next_batch(rq, list, page, batch, &progress, bb);
+    if (error != NULL) {
+        return mod_orgs_problem(rq, error);
+    }
+    set_headers(r);
+    while (!r->header_only && progress.more && error == NULL) {
+        if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS || r->connection->aborted) {
+            apr_pool_destroy(batch);
+            return OK; /* nobody listens any more */
+        }
+        apr_brigade_cleanup(bb);
+        apr_pool_clear(batch);
+        error = next_batch(rq, list, page, batch, &progress, bb);
+    }
+    if (error != NULL) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, ORGS_LOGNO(0021) "a list was cut off: %s",
+                      error->cause != NULL ? error->cause : error->detail);
+        cut(r, bb);
+    }
+    else if (!r->header_only) {
+        apr_brigade_puts(bb, NULL, NULL, "]");
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+        ap_pass_brigade(r->output_filters, bb);
+    }
+    apr_pool_destroy(batch);
+    return OK;
+}

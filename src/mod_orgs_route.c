@@ -1,0 +1,108 @@
+/*
+ * Routing.
+ */
+#include "mod_orgs_route.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_protocol.h>
+#include <mod_core.h>
+
+#include "mod_orgs_problem.h"
+
+typedef struct {
+    const char *text;
+    apr_size_t len;
+} span_t;
+
+/* The next segment of a path that begins with a slash. */
+static span_t segment_of(const char *path)
+{
+    span_t segment = {path + 1, strcspn(path + 1, "/")};
+
+    return segment;
+}
+
+/* Matches path and pattern segment by segment; notes what the variables are. */
+static int matches(const char *pattern, const char *path, span_t *org, span_t *user)
+{
+    while (*pattern == '/' && *path == '/') {
+        span_t wanted = segment_of(pattern);
+        span_t given = segment_of(path);
+
+        if (*wanted.text == '{') {
+            if (given.len == 0) {
+                return 0;
+            }
+            *(wanted.text[1] == 'o' ? org : user) = given;
+        }
+        else if (wanted.len != given.len || memcmp(wanted.text, given.text, given.len) != 0) {
+            return 0;
+        }
+        pattern += 1 + wanted.len;
+        path += 1 + given.len;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+/* The path below the mount, without the one trailing slash that is tolerated. */
+static const char *path_below(const orgs_request_t *rq)
+{
+    const char *path = rq->r->uri + (rq->mount[1] != '\0' ? strlen(rq->mount) : 0);
+    apr_size_t len = strlen(path);
+
+    return len > 0 && path[len - 1] == '/' ? apr_pstrmemdup(rq->r->pool, path, len - 1) : path;
+}
+
+static void note_names(orgs_request_t *rq, const span_t *org, const span_t *user)
+{
+    rq->names_organization = org->text != NULL;
+    if (org->text != NULL) {
+        rq->has_organization = orgs_id_parse(&rq->organization, org->text, org->len);
+    }
+    rq->names_user = user->text != NULL;
+    if (user->text != NULL) {
+        rq->has_user = orgs_id_parse(&rq->user, user->text, user->len);
+        rq->user_is_me = user->len == 2 && memcmp(user->text, "me", 2) == 0;
+    }
+}
+
+static void allow(request_rec *r, apr_int64_t methods)
+{
+    r->allowed = methods | (AP_METHOD_BIT << M_OPTIONS);
+}
+
+int mod_orgs_route(orgs_request_t *rq)
+{
+    request_rec *r = rq->r;
+    const char *path = path_below(rq);
+    const mod_orgs_route_t *row;
+    apr_int64_t methods = 0;
+
+    for (row = mod_orgs_api_routes; row->pattern != NULL; row++) {
+        span_t org = {NULL, 0};
+        span_t user = {NULL, 0};
+
+        if (!matches(row->pattern, path, &org, &user)) {
+            continue;
+        }
+        methods |= AP_METHOD_BIT << row->method;
+        if (r->method_number == row->method && rq->route == NULL) {
+            rq->route = row;
+            note_names(rq, &org, &user);
+        }
+    }
+    if (methods == 0) {
+        return mod_orgs_problem_code(rq, ORGS_E_NOT_FOUND);
+    }
+    if (rq->route != NULL) {
+        return OK;
+    }
+    allow(r, methods);
+    if (r->method_number == M_OPTIONS) {
+        r->status = HTTP_NO_CONTENT;
+        ap_send_http_options(r);
+        return DONE;
+    }
+    return mod_orgs_problem_code(rq, ORGS_E_METHOD_NOT_ALLOWED);
+}

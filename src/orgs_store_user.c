@@ -1,0 +1,168 @@
+/*
+ * Users and tokens, as the operator's tool reads and writes them.
+ */
+#include "orgs_operator.h"
+
+#include <string.h>
+
+static void take_user(const orgs_rows_t *rows, int row, orgs_user_t *user)
+{
+    memset(user, 0, sizeof(*user));
+    orgs_row_id(rows, row, 0, &user->id);
+    user->email = orgs_row_string(rows, row, 1);
+    user->name = orgs_row_string(rows, row, 2);
+    user->external_id = orgs_row_string(rows, row, 3);
+    user->superuser = orgs_row_int(rows, row, 4, 0) != 0;
+    user->active = orgs_row_int(rows, row, 5, 0) != 0;
+    user->created_at = orgs_row_time(rows, row, 6);
+}
+
+const orgs_error_t *orgs_store_user_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *after, int limit,
+                                         apr_array_header_t **items)
+{
+    orgs_value_t params[] = {orgs_value_id(after), orgs_value_int(limit)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+    int i;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_USER_LIST, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    *items = apr_array_make(p, rows.count, sizeof(orgs_user_t));
+    for (i = 0; i < rows.count; i++) {
+        take_user(&rows, i, apr_array_push(*items));
+    }
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_user_find(orgs_db_t *db, apr_pool_t *p, const char *email, orgs_user_t *user)
+{
+    orgs_value_t params[] = {orgs_value_string(email)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_USER_FIND, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    if (rows.count == 0) {
+        return orgs_error_make(p, ORGS_E_USER_NOT_FOUND);
+    }
+    take_user(&rows, 0, user);
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_user_add(orgs_db_t *db, apr_pool_t *p, const orgs_user_t *user,
+                                        orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(&user->id),
+                             orgs_value_string(user->email),
+                             orgs_value_string(user->name),
+                             orgs_value_string(user->external_id),
+                             orgs_value_int(user->superuser)};
+
+    return orgs_db_call(db, p, ORGS_SQL_USER_ADD, params, outcome);
+}
+
+/* "" stands for nothing. */
+static orgs_value_t emptied(const char *text)
+{
+    return orgs_value_string(text != NULL && *text != '\0' ? text : NULL);
+}
+
+const orgs_error_t *orgs_store_user_set(orgs_db_t *db, apr_pool_t *p, const char *email, const char *new_email,
+                                        const char *name, const char *external_id, orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_string(email),
+                             orgs_value_string(new_email),
+                             orgs_value_int(name != NULL),
+                             emptied(name),
+                             orgs_value_int(external_id != NULL),
+                             emptied(external_id)};
+
+    return orgs_db_call(db, p, ORGS_SQL_USER_SET, params, outcome);
+}
+
+const orgs_error_t *orgs_store_user_deactivate(orgs_db_t *db, apr_pool_t *p, const char *email, int force,
+                                               orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email), orgs_value_int(force)};
+
+    return orgs_db_call(db, p, ORGS_SQL_USER_DEACTIVATE, params, outcome);
+}
+
+const orgs_error_t *orgs_store_user_activate(orgs_db_t *db, apr_pool_t *p, const char *email,
+                                             orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email)};
+
+    return orgs_db_call(db, p, ORGS_SQL_USER_ACTIVATE, params, outcome);
+}
+
+const orgs_error_t *orgs_store_user_superuser(orgs_db_t *db, apr_pool_t *p, const char *email, int on,
+                                              orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email), orgs_value_int(on)};
+
+    return orgs_db_call(db, p, ORGS_SQL_USER_SUPERUSER, params, outcome);
+}
+
+const orgs_error_t *orgs_store_token_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *user,
+                                          const orgs_id_t *after, int limit, apr_array_header_t **items)
+{
+    orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(after), orgs_value_int(limit)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+    int i;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_TOKEN_LIST, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    *items = apr_array_make(p, rows.count, sizeof(orgs_token_t));
+    for (i = 0; i < rows.count; i++) {
+        orgs_token_t *token = apr_array_push(*items);
+
+        memset(token, 0, sizeof(*token));
+        orgs_row_id(&rows, i, 0, &token->id);
+        token->label = orgs_row_string(&rows, i, 1);
+        token->created_at = orgs_row_time(&rows, i, 2);
+        token->expires_at = orgs_row_time(&rows, i, 3);
+        token->revoked_at = orgs_row_time(&rows, i, 4);
+    }
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_token_issue(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id, const char *email,
+                                           const unsigned char hash[ORGS_SHA256_LEN], const char *label,
+                                           apr_int64_t seconds, orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(id),
+                             orgs_value_string(email),
+                             orgs_value_bytes(hash, ORGS_SHA256_LEN),
+                             orgs_value_string(label),
+                             seconds > 0 ? orgs_value_int(seconds) : orgs_value_null()};
+
+    return orgs_db_call(db, p, ORGS_SQL_TOKEN_ISSUE, params, outcome);
+}
+
+const orgs_error_t *orgs_store_token_revoke(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
+                                            const unsigned char hash[ORGS_SHA256_LEN], orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_id(id),
+                             id == NULL ? orgs_value_bytes(hash, ORGS_SHA256_LEN) : orgs_value_null()};
+
+    return orgs_db_call(db, p, ORGS_SQL_TOKEN_REVOKE, params, outcome);
+}
+
+const orgs_error_t *orgs_store_token_revoke_all(orgs_db_t *db, apr_pool_t *p, const char *email,
+                                                orgs_outcome_t *outcome)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email)};
+
+    return orgs_db_call(db, p, ORGS_SQL_TOKEN_REVOKE_ALL, params, outcome);
+}

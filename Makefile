@@ -38,6 +38,9 @@ MODULE := $(call objects,mod_orgs.c $(wildcard src/mod_orgs_*.c)) $(SHARED)
 TOOL := $(call objects,$(wildcard src/orgsctl*.c)) $(BUILD)/orgs_sql_files.o $(SHARED)
 SQL := $(sort $(wildcard sql/*.sql))
 
+# One line for each command; V=1 shows them whole.
+quiet = $(if $(V),,@echo "  $(1) $(2)" && )
+
 .PHONY: all install run start stop test test-long bench clean
 .DELETE_ON_ERROR:
 
@@ -46,12 +49,12 @@ all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
 
 # nodelete: the client library keeps threads' keys that must not dangle when httpd unloads the module at a restart.
 $(BUILD)/mod_orgs.so: $(MODULE)
-	$(CC) $(ALL_CFLAGS) -shared -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(MODULE) $(LIBS)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) -shared -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(MODULE) $(LIBS)
 
 $(BUILD)/orgsctl: $(TOOL)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(TOOL) $(LIBS)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(TOOL) $(LIBS)
 
-COMPILE = $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+COMPILE = $(call quiet,CC,$<)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.c Makefile | $(BUILD)
 	$(COMPILE)
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD)
@@ -61,11 +64,12 @@ $(BUILD)/%.o: $(BUILD)/%.c Makefile
 
 # The directory itself is asked too: a file that went away must leave the tool.
 $(BUILD)/orgs_sql_files.c: sql/embed.pl $(SQL) sql | $(BUILD)
-	perl sql/embed.pl $(SQL) >$@
+	$(call quiet,EMBED,$@)perl sql/embed.pl $(SQL) >$@
 
 $(BUILD):
-	@command -v $(APXS) >/dev/null || { echo "apxs is missing: \`make run\`, as root, installs all that is needed." >&2; exit 1; }
-	mkdir -p $@
+	@command -v $(APXS) >/dev/null || \
+	    { echo "apxs is missing: \`make run\`, as root, installs all that is needed." >&2; exit 1; }
+	@mkdir -p $@
 
 -include $(wildcard $(BUILD)/*.d)
 

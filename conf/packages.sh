@@ -21,7 +21,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         done
         [ -n "$found" ] || missing="$missing ${tools%% *}"
     done
-    [ -z "$missing" ] || die "Missing here:$missing. Please install what brings them (and jansson's headers) and try again."
+    [ -z "$missing" ] || die "Missing here:$missing. Please install what brings them, and jansson's headers."
     exit 0
 fi
 

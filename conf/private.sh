@@ -7,11 +7,11 @@
 #   stop       ends what runs; fine when nothing does
 #   idle       fails with a sentence while anything runs
 #
-# From the environment: RUN_DIR (build/run), PORT (8080), CONF (more directives for the httpd, none), DB_PORT (0: the one
-# of last time, or any that is free), BUILD (build), APXS. What a shell may want to know afterwards is in $RUN_DIR/env.
-# There too, all 0600: root.cnf, admin.cnf (orgsctl's account) and orgs.cnf (the module's), option files with passwords;
-# error.log and access.log of the httpd; db.log; db, the database itself. The machine's own services and their
-# configuration are neither read nor touched.
+# From the environment: RUN_DIR (build/run), PORT (8080), CONF (more directives for the httpd, none), DB_PORT (0: the
+# one of last time, or any that is free), BUILD (build), APXS. What a shell may want to know afterwards is in
+# $RUN_DIR/env. There too, all 0600: root.cnf, admin.cnf (orgsctl's account) and orgs.cnf (the module's), option files
+# with passwords; error.log and access.log of the httpd; db.log; db, the database itself. The machine's own services
+# and their configuration are neither read nor touched.
 
 set -eu
 umask 077
@@ -67,8 +67,8 @@ check_port() {
     [ "$2" -le 65535 ] || die "$1 is a number from 1 to 65535, not $2."
 }
 
-# ours PIDFILE ARGUMENT: prints the process id in the file if that process runs and was started with that argument: a number
-# alone may meanwhile be somebody else's.
+# ours PIDFILE ARGUMENT: prints the process id in the file if that process runs and was started with that argument: a
+# number alone may meanwhile be somebody else's.
 ours() {
     [ -s "$1" ] && read -r candidate <"$1" && grep -Fxzqs -- "$2" "/proc/$candidate/cmdline" && echo "$candidate"
 }
@@ -134,10 +134,10 @@ choose_user() {
     die "None of the users www-data, apache, http, daemon and nobody is there to run the servers."
 }
 
-# The directory of the database, in `db`, and an empty one for httpd to serve. When we are root, the servers' user cannot go
-# through the run directory, nor through a checkout in /root, whatever lies in them is its own or not; and the path of a
+# The directory of the database, in `db`, and an empty one for httpd to serve. When we are root, the servers' user
+# cannot go through the run directory, nor through a checkout in /root, to what is its own there; and the path of a
 # socket is limited to 107 bytes. So while the servers run in such a case, the database has a root of its own in
-# /var/tmp, $RUN_DIR/db points there, and stopping moves it back. (Not /tmp: after a power cut it must still be there.)
+# /var/tmp, $RUN_DIR/db points there, and stopping moves it back. (Not /tmp: it must outlast a power cut.)
 make_root() {
     if [ -L "$run/db" ] && [ ! -d "$run/db/" ]; then
         say "The database was in $(readlink "$run/db") and has been removed there."
@@ -212,11 +212,11 @@ make_database() {
 FLUSH PRIVILEGES;
 ALTER USER root@localhost IDENTIFIED BY '$password';
 EOF
-    # From within the directory and with relative paths: the script does not expect spaces in them. And no name of this
-    # machine has to be known to it (--force).
-    (cd "$db" && mariadb-install-db --no-defaults --force ${owner:+--user=$owner} --datadir=./new --extra-file="$run/init.sql" \
-        --skip-name-resolve --skip-test-db --auth-root-authentication-method=socket --auth-root-socket-user=root \
-        --innodb-log-file-size=32M) 9>&- >"$run/db.log" 2>&1 ||
+    # From within the directory and with a relative path: the script does not expect spaces in it. And it need not be
+    # able to look up this machine's name (--force).
+    (cd "$db" && mariadb-install-db --no-defaults --force ${owner:+--user=$owner} --datadir=./new \
+        --extra-file="$run/init.sql" --skip-name-resolve --skip-test-db --innodb-log-file-size=32M \
+        --auth-root-authentication-method=socket --auth-root-socket-user=root) 9>&- >"$run/db.log" 2>&1 ||
         { cat "$run/db.log" >&2; die "mariadb-install-db failed, as it says above."; }
     rm -f "$run/init.sql"
     mv "$db/new" "$db/data"
@@ -240,7 +240,10 @@ database_answers() {
     if sql -e 'DO 1' >/dev/null 2>&1; then
         return 0
     fi
-    database_pid >/dev/null || { tail -n 20 "$run/db.log" >&2; die "The private database ended; its log is $given/db.log."; }
+    if ! database_pid >/dev/null; then
+        tail -n 20 "$run/db.log" >&2
+        die "The private database did not start; its log is $given/db.log."
+    fi
     return 1
 }
 
@@ -307,9 +310,15 @@ request() {
         my ($file, $method, $url, $json) = @ARGV;
         open my $in, "<", $file or die "$file: $!\n";
         chomp(my $token = <$in>);
-        my %options = (headers => {Authorization => "Bearer $token"});
-        @options{"content", "headers"} = ($json, {%{$options{headers}}, "Content-Type" => "application/json"}) if $json;
-        my $answer = HTTP::Tiny->new(timeout => 10, proxy => undef, http_proxy => undef)->request($method, $url, \%options);
+        my %headers = (Authorization => "Bearer $token");
+        my %options = (headers => \%headers);
+        if (defined $json) {
+            $headers{"Content-Type"} = "application/json";
+            $options{content} = $json;
+        }
+        # The proxy of the environment is not for us.
+        my $client = HTTP::Tiny->new(timeout => 10, proxy => undef, http_proxy => undef);
+        my $answer = $client->request($method, $url, \%options);
         print "$answer->{status}\n$answer->{content}\n"' "$@"
 }
 
@@ -348,7 +357,10 @@ write_httpd_conf() {
 
 httpd_answers() {
     # Its pid file comes late, so the process is asked for itself.
-    kill -0 "$started_httpd" 2>/dev/null || { cat "$run/httpd.out" >&2; die "The private httpd did not start."; }
+    if ! kill -0 "$started_httpd" 2>/dev/null; then
+        cat "$run/httpd.out" >&2
+        die "The private httpd did not start; its log is $given/error.log."
+    fi
     status=$(request "$run/ada.token" GET "$url" | head -n 1)
     [ "$status" = 200 ] && httpd_pid >/dev/null
 }
@@ -360,8 +372,10 @@ start_httpd() {
     # window's size (SIGWINCH) for the order to stop gracefully.
     setsid "$httpd" -DFOREGROUND -f "$run/httpd.conf" </dev/null >"$run/httpd.out" 2>&1 9>&- &
     started_httpd=$!
-    waiting 60 httpd_answers || { tail -n 20 "$run/error.log" >&2
-        die "The private httpd answers $status instead of 200; its log is $given/error.log."; }
+    if ! waiting 60 httpd_answers; then
+        tail -n 20 "$run/error.log" >&2
+        die "The private httpd answers $status instead of 200; its log is $given/error.log."
+    fi
 }
 
 # --- starting and stopping ------------------------------------------------------------------------------------------
@@ -452,7 +466,7 @@ show() {
 mod_orgs answers at $url
 
   Ada's token, an admin of the demo organization:  $ada
-  Bob's token, a member:                           $bob
+  Bob's token, another user:                       $bob
 
 Some lines to paste: a list, a new organization, one of them, and an error.
 
@@ -463,7 +477,7 @@ Some lines to paste: a list, a new organization, one of them, and an error.
 
 EOF
     [ ! -s "$run/demo" ] || cat <<EOF
-  curl -H 'Authorization: Bearer $bob' $url/$(cat "$run/demo")
+  curl -H 'Authorization: Bearer $ada' $url/$(cat "$run/demo")
 
 EOF
     cat <<EOF
@@ -492,8 +506,8 @@ start_both() {
     make_demo
 }
 
-# GNU make sits out an interrupt that was sent to it alone, waiting for us, with the signal blocked meanwhile: so one can see
-# it, and end as if it had come here.
+# GNU make sits out an interrupt that was sent to it alone, waiting for us, with the signal blocked meanwhile: so one
+# can see it, and end as if it had come here.
 make_was_interrupted() {
     case $(cat "/proc/$PPID/comm" 2>/dev/null) in
         make | gmake) grep -q '^SigBlk:.*[2367abef]$' "/proc/$PPID/status" ;;

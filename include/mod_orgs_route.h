@@ -15,9 +15,6 @@ struct mod_orgs_route_t {
     mod_orgs_endpoint_fn *endpoint;
 };
 
-/** The endpoints; defined with them in mod_orgs_api.c, ends with a NULL pattern. */
-extern const mod_orgs_route_t mod_orgs_api_routes[];
-
 /**
  * Finds the row, and notes in the request what the path names.
  * @return OK with rq->route set; DONE when the request is answered (OPTIONS); or a status with a problem prepared

@@ -41,6 +41,38 @@ typedef struct orgs_license_t {
     const char *status;
 } orgs_license_t;
 
+typedef struct orgs_member_t {
+    orgs_id_t organization_id;
+    orgs_id_t user_id;
+    const char *email;
+    const char *name; /* or NULL */
+    orgs_role_e role;
+    apr_time_t joined_at;
+} orgs_member_t;
+
+/* What an organization may do, by which license. */
+typedef struct orgs_license_view_t {
+    orgs_id_t organization_id;
+    const char *plan; /* what counts now */
+    int has_license;
+    orgs_license_t license;
+    apr_int64_t seats; /* what counts now; -1: unlimited */
+    apr_int64_t seats_used;
+    apr_int64_t version; /* of the assignment */
+} orgs_license_view_t;
+
+typedef struct orgs_deployment_t {
+    orgs_id_t id;
+    orgs_id_t license_id;
+    const char *name;
+    const char *environment; /* or NULL, as url and version */
+    const char *url;
+    const char *version;
+    const char *status;
+    apr_time_t created_at;
+    apr_time_t updated_at;
+} orgs_deployment_t;
+
 typedef struct orgs_user_t {
     orgs_id_t id;
     const char *email;
@@ -84,8 +116,8 @@ typedef struct orgs_lookup_t {
     apr_int64_t license_version;
     int has_license;
     orgs_license_t license;
-    const char *free_plan;
-    apr_int64_t free_seats; /* -1: unlimited */
+    const char *plan;       /* what counts now: the license's while it is active, else the free plan's */
+    apr_int64_t seats;      /* -1: unlimited */
 } orgs_lookup_t;
 
 /**
@@ -122,7 +154,7 @@ typedef struct orgs_organization_filter_t {
     orgs_role_e role; /* ORGS_ROLE_NONE: any */
 } orgs_organization_filter_t;
 
-/** What a procedure refused, as an error with its members (seats, seats_used, license_status, member); NULL if done. */
+/** What a procedure refused, as an error with its members (seats, seats_used, license_status); NULL if done. */
 const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outcome);
 
 /* orgs_store_org.c */
@@ -155,5 +187,75 @@ const orgs_error_t *orgs_store_org_update(orgs_db_t *db, apr_pool_t *p, const or
 /** Deletes an organization. Refusals as of orgs_store_org_update. */
 const orgs_error_t *orgs_store_org_delete(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const orgs_id_t *id,
                                           const char *versions);
+
+/* orgs_store_member.c */
+
+typedef struct orgs_member_filter_t {
+    orgs_role_e role;  /* ORGS_ROLE_NONE: any */
+    const char *email; /* NULL: any */
+} orgs_member_filter_t;
+
+/** Up to limit members after *after (by joined_at, user id), in that order. items: orgs_member_t each. */
+const orgs_error_t *orgs_store_member_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
+                                           const orgs_member_filter_t *filter, const orgs_position_t *after,
+                                           int limit, apr_array_header_t **items);
+
+/** One member, or ORGS_E_MEMBER_NOT_FOUND. */
+const orgs_error_t *orgs_store_member_get(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
+                                          const orgs_id_t *user, orgs_member_t *member);
+
+/**
+ * Adds the user of an email. once, replayed as of orgs_store_org_create.
+ * Refusals: unauthorized, organization_not_found, admin_required, idempotency_key_reused, organization_inactive,
+ * user_not_found, already_member (with the member), seat_limit_reached (with the seats).
+ */
+const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                          const orgs_id_t *organization, const char *email, orgs_role_e role,
+                                          const orgs_idempotency_t *once, orgs_member_t *member, int *replayed);
+
+/**
+ * Gives a member another role. user NULL: an id that is none.
+ * Refusals: unauthorized, organization_not_found, admin_required, organization_inactive, member_not_found, last_admin.
+ */
+const orgs_error_t *orgs_store_member_update(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                             const orgs_id_t *organization, const orgs_id_t *user, orgs_role_e role,
+                                             orgs_member_t *member);
+
+/** Removes a member. user NULL: an id that is none. Refusals as of orgs_store_member_update. */
+const orgs_error_t *orgs_store_member_remove(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                             const orgs_id_t *organization, const orgs_id_t *user);
+
+/* orgs_store_assignment.c */
+
+/** The license view of the organization that was looked up. */
+void orgs_store_license_view(const orgs_lookup_t *lookup, orgs_license_view_t *view);
+
+/**
+ * Assigns a license. license NULL: an id that is none. versions as of orgs_store_org_update, of the assignment.
+ * Refusals: unauthorized, organization_not_found, admin_required, precondition_failed, organization_inactive,
+ * license_not_found, license_in_use, license_reserved, license_not_active (with license_status), seats_exceeded.
+ */
+const orgs_error_t *orgs_store_license_assign(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                              const orgs_id_t *organization, const char *versions,
+                                              const orgs_id_t *license, orgs_license_view_t *view);
+
+/** Gives the license up. Refusals: unauthorized, organization_not_found, admin_required, precondition_failed. */
+const orgs_error_t *orgs_store_license_unassign(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                                const orgs_id_t *organization, const char *versions,
+                                                orgs_license_view_t *view);
+
+/** Up to limit deployments of the license an organization now has, by id. items: orgs_deployment_t each. */
+const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
+                                                      const orgs_position_t *after, int limit,
+                                                      apr_array_header_t **items);
+
+/* orgs_store_event.c */
+
+/**
+ * An organization's events by seq: after position->number, or below it where descending (0: from the newest).
+ * items: orgs_event_t each.
+ */
+const orgs_error_t *orgs_store_event_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization, int descending,
+                                          apr_int64_t after, int limit, apr_array_header_t **items);
 
 #endif

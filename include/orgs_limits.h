@@ -9,6 +9,7 @@
 #define ORGS_DESCRIPTION_MAX 4000
 #define ORGS_LABEL_MAX 200
 #define ORGS_PLAN_MAX 64
+#define ORGS_URL_MAX 2000
 
 /* bytes */
 #define ORGS_EMAIL_MIN 3

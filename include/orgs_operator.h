@@ -92,13 +92,6 @@ const orgs_error_t *orgs_store_plan_set_free(orgs_db_t *db, apr_pool_t *p, const
 /* orgs_store_event.c */
 
 /**
- * An organization's events by seq: after position->number, or below it where descending (0: from the newest).
- * items: orgs_event_t each.
- */
-const orgs_error_t *orgs_store_event_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization, int descending,
-                                          apr_int64_t after, int limit, apr_array_header_t **items);
-
-/**
  * Looks at up to rows events after *after (by id) and deletes those from before a time; those that are not a day old
  * stay, as they may still be asked what became of a write.
  * @param after   moved to the last one looked at
@@ -120,18 +113,6 @@ typedef struct orgs_license_record_t {
     orgs_id_t reserved_by;
     apr_time_t created_at;
 } orgs_license_record_t;
-
-typedef struct orgs_deployment_record_t {
-    orgs_id_t id;
-    orgs_id_t license_id;
-    const char *name;
-    const char *environment; /* or NULL, as url and version */
-    const char *url;
-    const char *version;
-    const char *status;
-    apr_time_t created_at;
-    apr_time_t updated_at;
-} orgs_deployment_record_t;
 
 /* A field that is left alone, set to nothing, or set. */
 typedef enum { ORGS_KEEP, ORGS_CLEAR, ORGS_SET } orgs_change_e;
@@ -172,17 +153,17 @@ const orgs_error_t *orgs_store_license_release(orgs_db_t *db, apr_pool_t *p, con
                                                const orgs_id_t *organization, int with_deployments,
                                                orgs_outcome_t *outcome);
 
-/** A license's deployments by id. items: orgs_deployment_record_t each. */
+/** A license's deployments by id. items: orgs_deployment_t each. */
 const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *license,
                                               const orgs_id_t *after, int limit, apr_array_header_t **items);
 
 /** Adds a deployment. Refusals: license_not_found. */
-const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p,
-                                              const orgs_deployment_record_t *deployment, orgs_outcome_t *outcome);
+const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,
+                                              orgs_outcome_t *outcome);
 
 /** Changes one; NULL leaves a field alone, "" clears environment, url or version. Refusals: deployment_not_found. */
-const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p,
-                                              const orgs_deployment_record_t *deployment, orgs_outcome_t *outcome);
+const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,
+                                              orgs_outcome_t *outcome);
 
 /** Refusals: deployment_not_found. */
 const orgs_error_t *orgs_store_deployment_remove(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,

@@ -17,7 +17,7 @@
     X(LOOKUP, "bbbibbbbiittbtiibbitttbbi", 2, \
       "SELECT u.id, u.email, u.name, u.superuser, t.id, " ORGS_SQL_ORGANIZATION ", m.role, m.joined_at, " \
       "o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, l.status, " \
-      "s.free_plan, s.free_seats " \
+      "IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
       "FROM tokens t JOIN users u ON u.id = t.user_id " \
       "LEFT JOIN organizations o ON o.id = ? " \
       "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
@@ -39,6 +39,24 @@
     X(ORG_CREATE, ORGS_CALL_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 9, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 5, "CALL organization_delete_v1(?, ?, ?, ?, ?)") \
+    X(MEMBER_LIST, "bbbbt", 9, \
+      "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
+      "FROM memberships m JOIN users u ON u.id = m.user_id " \
+      "WHERE m.organization_id = ? AND m.joined_at >= ? AND (m.joined_at > ? OR m.user_id > ?) " \
+      "AND (? IS NULL OR m.role = ?) AND (? IS NULL OR u.email = ?) ORDER BY m.joined_at, m.user_id LIMIT ?") \
+    X(MEMBER_GET, "bbbbt", 2, \
+      "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
+      "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = ? AND m.organization_id = ?") \
+    X(MEMBER_ADD, ORGS_CALL_COLUMNS, 8, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_UPDATE, ORGS_CALL_COLUMNS, 6, "CALL member_update_v1(?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_REMOVE, ORGS_CALL_COLUMNS, 5, "CALL member_remove_v1(?, ?, ?, ?, ?)") \
+    X(LICENSE_ASSIGN, ORGS_CALL_COLUMNS, 6, "CALL license_assign_v1(?, ?, ?, ?, ?, ?)") \
+    X(LICENSE_UNASSIGN, ORGS_CALL_COLUMNS, 5, "CALL license_unassign_v1(?, ?, ?, ?, ?)") \
+    X(ASSIGNMENT_DEPLOYMENTS, "bbbbbbbtt", 3, \
+      "SELECT d.id, d.license_id, d.name, d.environment, d.url, d.version, d.status, d.created_at, d.updated_at " \
+      "FROM licenses l JOIN deployments d ON d.license_id = l.id " \
+      "WHERE l.organization_id = ? AND d.id > ? ORDER BY d.id LIMIT ?") \
+    X(EVENT_EXPIRE, ORGS_CALL_COLUMNS, 1, "CALL event_expire_v1(?)") \
     X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)") \
     /* the operator's */ \
     X(USER_LIST, "bbbbiit", 2, \
@@ -57,12 +75,12 @@
     X(TOKEN_ISSUE, ORGS_CALL_COLUMNS, 6, "CALL token_issue_v1(?, ?, ?, ?, ?, ?)") \
     X(TOKEN_REVOKE, ORGS_CALL_COLUMNS, 3, "CALL token_revoke_v1(?, ?, ?)") \
     X(TOKEN_REVOKE_ALL, ORGS_CALL_COLUMNS, 2, "CALL token_revoke_all_v1(?, ?)") \
-    X(ORG_SHOW, "bbbiittiibbbibi", 1, \
+    X(ORG_SHOW, "bbbiittiibbi", 1, \
       "SELECT " ORGS_SQL_ORGANIZATION ", o.members, (SELECT COUNT(*) FROM memberships m JOIN users u " \
       "ON u.id = m.user_id WHERE m.organization_id = o.id AND m.role = 'admin' AND u.active), " \
-      "l.id, l.status, l.plan, l.seats, s.free_plan, s.free_seats " \
-      "FROM organizations o LEFT JOIN licenses_v1 l ON l.organization_id = o.id LEFT JOIN settings s ON s.id = 1 " \
-      "WHERE o.id = ?") \
+      "l.id, s.plan, s.seats " \
+      "FROM organizations o JOIN seats_v1 s ON s.organization_id = o.id " \
+      "LEFT JOIN licenses l ON l.organization_id = o.id WHERE o.id = ?") \
     X(ORG_ADD_ADMIN, ORGS_CALL_COLUMNS, 3, "CALL organization_add_admin_v1(?, ?, ?)") \
     X(PLAN_SHOW, "bi", 0, "SELECT free_plan, free_seats FROM settings WHERE id = 1") \
     X(PLAN_FREE, ORGS_CALL_COLUMNS, 4, "CALL plan_free_v1(?, ?, ?, ?)") \

@@ -1,5 +1,5 @@
 -- Users and their tokens. For orgsctl alone: these run with their caller's rights, so the module's account, which
--- may write no table, is refused. Frame and habits as in procedures_organization.sql; what happened outside any
+-- may write no table, is refused (operator_v1). Frame and habits as in procedures_organization.sql; what happened outside any
 -- organization leaves an event without organization and seq, for a day, by which a lost CALL is settled.
 
 DELIMITER $$
@@ -21,6 +21,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SET v_now = UTC_TIMESTAMP(3);
@@ -64,6 +65,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SELECT id INTO v_id FROM users WHERE email = p_email FOR UPDATE;
@@ -116,6 +118,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SELECT id INTO v_id FROM users WHERE email = p_email;
@@ -176,6 +179,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SELECT id INTO v_id FROM users WHERE email = p_email FOR UPDATE;
@@ -204,6 +208,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SELECT id INTO v_id FROM users WHERE email = p_email FOR UPDATE;
@@ -238,6 +243,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         SELECT id, active INTO v_user, v_awake FROM users WHERE email = p_email LOCK IN SHARE MODE;
@@ -269,6 +275,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         IF p_id IS NULL THEN
@@ -302,6 +309,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
+    CALL operator_v1();
     START TRANSACTION;
     rules: BEGIN
         -- an issue in flight shares this lock: it is committed, and so found below, or comes after

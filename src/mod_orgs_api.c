@@ -1,6 +1,8 @@
 /*
- * The endpoints: read the input, call the store, answer.
+ * Organizations: endpoints 1 to 5. Read the input, call the store, answer.
  */
+#include "mod_orgs_api.h"
+
 #include <apr_strings.h>
 
 #include "mod_orgs_auth.h"
@@ -8,15 +10,27 @@
 #include "mod_orgs_problem.h"
 #include "mod_orgs_request.h"
 #include "mod_orgs_response.h"
-#include "mod_orgs_route.h"
 #include "orgs_json.h"
 #include "orgs_limits.h"
 
-static orgs_by_t by_caller(const orgs_request_t *rq)
+orgs_by_t mod_orgs_api_by(const orgs_request_t *rq)
 {
     orgs_by_t by = {&rq->lookup->user.id, rq->request_id};
 
     return by;
+}
+
+int mod_orgs_api_no_organization(orgs_request_t *rq)
+{
+    return mod_orgs_problem_code(rq, ORGS_E_ORGANIZATION_NOT_FOUND);
+}
+
+void mod_orgs_api_created(orgs_request_t *rq, const char *below, int replayed)
+{
+    apr_table_setn(rq->r->headers_out, "Location", mod_orgs_response_path(rq, below));
+    if (replayed) {
+        apr_table_setn(rq->r->headers_out, "Idempotent-Replayed", "true");
+    }
 }
 
 static int answer_organization(orgs_request_t *rq, int status, const orgs_organization_t *organization)
@@ -25,8 +39,6 @@ static int answer_organization(orgs_request_t *rq, int status, const orgs_organi
 
     return mod_orgs_response_json(rq, status, orgs_json_organization(organization), &tag);
 }
-
-/* 1 */
 
 static const orgs_error_t *fetch_organizations(orgs_request_t *rq, apr_pool_t *p, const void *filter,
                                                const orgs_position_t *after, int limit, apr_array_header_t **items)
@@ -45,7 +57,7 @@ static void position_organization(const void *item, orgs_position_t *at)
     at->id = ((const orgs_organization_t *)item)->id;
 }
 
-static int list_organizations(orgs_request_t *rq)
+int mod_orgs_api_list_organizations(orgs_request_t *rq)
 {
     static const char *const names[] = {"active_only", "role", "scope", "limit", "cursor", NULL};
     static const orgs_position_t first;
@@ -76,12 +88,10 @@ static int list_organizations(orgs_request_t *rq)
     return mod_orgs_response_list(rq, &list, &page);
 }
 
-/* 2 */
-
-static int create_organization(orgs_request_t *rq)
+int mod_orgs_api_create_organization(orgs_request_t *rq)
 {
     const mod_orgs_server_t *server = rq->server;
-    const orgs_by_t by = by_caller(rq);
+    const orgs_by_t by = mod_orgs_api_by(rq);
     const orgs_idempotency_t *once;
     orgs_organization_t created;
     const orgs_error_t *error;
@@ -116,35 +126,20 @@ static int create_organization(orgs_request_t *rq)
     if (error != NULL) {
         return mod_orgs_problem(rq, error);
     }
-    apr_table_setn(rq->r->headers_out, "Location",
-                   mod_orgs_response_path(rq, apr_pstrcat(rq->r->pool, "/", orgs_id_text(rq->r->pool, &created.id),
-                                                          NULL)));
-    if (replayed) {
-        apr_table_setn(rq->r->headers_out, "Idempotent-Replayed", "true");
-    }
+    mod_orgs_api_created(rq, apr_pstrcat(rq->r->pool, "/", orgs_id_text(rq->r->pool, &created.id), NULL), replayed);
     return answer_organization(rq, HTTP_CREATED, &created);
 }
 
-/* 3 */
-
-static int get_organization(orgs_request_t *rq)
+int mod_orgs_api_get_organization(orgs_request_t *rq)
 {
     int status = mod_orgs_auth_member(rq);
 
     return status != OK ? status : answer_organization(rq, HTTP_OK, &rq->lookup->organization);
 }
 
-/* An id that is none names no organization; the procedures find none under it either. */
-static int no_organization(orgs_request_t *rq)
+int mod_orgs_api_update_organization(orgs_request_t *rq)
 {
-    return mod_orgs_problem_code(rq, ORGS_E_ORGANIZATION_NOT_FOUND);
-}
-
-/* 4 */
-
-static int update_organization(orgs_request_t *rq)
-{
-    const orgs_by_t by = by_caller(rq);
+    const orgs_by_t by = mod_orgs_api_by(rq);
     orgs_organization_change_t change;
     orgs_organization_t updated;
     const orgs_error_t *error;
@@ -170,7 +165,7 @@ static int update_organization(orgs_request_t *rq)
         return status;
     }
     if (!rq->has_organization) {
-        return no_organization(rq);
+        return mod_orgs_api_no_organization(rq);
     }
     error = orgs_store_org_update(&rq->db, rq->r->pool, &by, &rq->organization,
                                   mod_orgs_etag_versions(rq->r, MOD_ORGS_TAG_ORGANIZATION, &rq->organization), &change,
@@ -178,15 +173,13 @@ static int update_organization(orgs_request_t *rq)
     return error != NULL ? mod_orgs_problem(rq, error) : answer_organization(rq, HTTP_OK, &updated);
 }
 
-/* 5 */
-
-static int delete_organization(orgs_request_t *rq)
+int mod_orgs_api_delete_organization(orgs_request_t *rq)
 {
-    const orgs_by_t by = by_caller(rq);
+    const orgs_by_t by = mod_orgs_api_by(rq);
     const orgs_error_t *error;
 
     if (!rq->has_organization) {
-        return no_organization(rq);
+        return mod_orgs_api_no_organization(rq);
     }
     error = orgs_store_org_delete(&rq->db, rq->r->pool, &by, &rq->organization,
                                   mod_orgs_etag_versions(rq->r, MOD_ORGS_TAG_ORGANIZATION, &rq->organization));
@@ -194,11 +187,3 @@ static int delete_organization(orgs_request_t *rq)
                          : mod_orgs_response_json(rq, HTTP_OK, orgs_json_organization_deleted(&rq->organization),
                                                   NULL);
 }
-
-const mod_orgs_route_t mod_orgs_api_routes[] = {
-    {"", M_GET, list_organizations},
-    {"", M_POST, create_organization},
-    {"/{org}", M_GET, get_organization},
-    {"/{org}", M_PUT, update_organization},
-    {"/{org}", M_DELETE, delete_organization},
-    {NULL, 0, NULL}};

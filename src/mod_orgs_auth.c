@@ -36,11 +36,10 @@ static void set_environment(orgs_request_t *rq)
     apr_table_setn(env, "ORGS_USER_EMAIL", lookup->user.email);
     if (lookup->found && (lookup->organization.role != ORGS_ROLE_NONE || lookup->user.superuser)) {
         const char *role = orgs_role_name(lookup->organization.role);
-        int licensed = lookup->has_license && strcmp(lookup->license.status, "active") == 0;
 
         apr_table_setn(env, "ORGS_ORG_ID", orgs_id_text(r->pool, &lookup->organization.id));
         apr_table_setn(env, "ORGS_ROLE", role != NULL ? role : "superuser");
-        apr_table_setn(env, "ORGS_PLAN", licensed ? lookup->license.plan : lookup->free_plan);
+        apr_table_setn(env, "ORGS_PLAN", lookup->plan);
     }
 }
 

@@ -6,9 +6,29 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <mod_core.h>
 
+#include "mod_orgs_api.h"
 #include "mod_orgs_problem.h"
+
+static const mod_orgs_route_t routes[] = {
+    {"", M_GET, mod_orgs_api_list_organizations},
+    {"", M_POST, mod_orgs_api_create_organization},
+    {"/{org}", M_GET, mod_orgs_api_get_organization},
+    {"/{org}", M_PUT, mod_orgs_api_update_organization},
+    {"/{org}", M_DELETE, mod_orgs_api_delete_organization},
+    {"/{org}/members", M_GET, mod_orgs_api_list_members},
+    {"/{org}/members", M_POST, mod_orgs_api_add_member},
+    {"/{org}/members/{user}", M_DELETE, mod_orgs_api_remove_member},
+    {"/{org}/license", M_GET, mod_orgs_api_get_license},
+    {"/{org}/license", M_PUT, mod_orgs_api_assign_license},
+    {"/{org}/license", M_DELETE, mod_orgs_api_unassign_license},
+    {"/{org}/deployments", M_GET, mod_orgs_api_list_deployments},
+    {"/{org}/members/{user}", M_GET, mod_orgs_api_get_member},
+    {"/{org}/members/{user}", M_PUT, mod_orgs_api_update_member},
+    {"/{org}/events", M_GET, mod_orgs_api_list_events},
+    {NULL, 0, NULL}};
 
 typedef struct {
     const char *text;
@@ -67,38 +87,34 @@ static void note_names(orgs_request_t *rq, const span_t *org, const span_t *user
     }
 }
 
-static void allow(request_rec *r, apr_int64_t methods)
-{
-    r->allowed = methods | (AP_METHOD_BIT << M_OPTIONS);
-}
-
 int mod_orgs_route(orgs_request_t *rq)
 {
     request_rec *r = rq->r;
     const char *path = path_below(rq);
     const mod_orgs_route_t *row;
-    apr_int64_t methods = 0;
+    int found = 0;
 
-    for (row = mod_orgs_api_routes; row->pattern != NULL; row++) {
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_OPTIONS, -1);
+    for (row = routes; row->pattern != NULL; row++) {
         span_t org = {NULL, 0};
         span_t user = {NULL, 0};
 
         if (!matches(row->pattern, path, &org, &user)) {
             continue;
         }
-        methods |= AP_METHOD_BIT << row->method;
+        found = 1;
+        ap_allow_standard_methods(r, MERGE_ALLOW, row->method, -1);
         if (r->method_number == row->method && rq->route == NULL) {
             rq->route = row;
             note_names(rq, &org, &user);
         }
     }
-    if (methods == 0) {
+    if (!found) {
         return mod_orgs_problem_code(rq, ORGS_E_NOT_FOUND);
     }
     if (rq->route != NULL) {
         return OK;
     }
-    allow(r, methods);
     if (r->method_number == M_OPTIONS) {
         r->status = HTTP_NO_CONTENT;
         ap_send_http_options(r);

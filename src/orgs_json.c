@@ -54,6 +54,77 @@ json_t *orgs_json_organization_deleted(const orgs_id_t *id)
     return object;
 }
 
+json_t *orgs_json_member(const orgs_member_t *member)
+{
+    json_t *object = json_object();
+
+    add(object, "organization_id", id_text(&member->organization_id));
+    add(object, "user_id", id_text(&member->user_id));
+    add(object, "email", text(member->email));
+    add(object, "name", text(member->name));
+    add(object, "role", text(orgs_role_name(member->role)));
+    add(object, "joined_at", time_text(member->joined_at));
+    return object;
+}
+
+json_t *orgs_json_member_deleted(const orgs_id_t *organization, const orgs_id_t *user)
+{
+    json_t *object = json_object();
+
+    add(object, "organization_id", id_text(organization));
+    add(object, "user_id", id_text(user));
+    add(object, "deleted", json_true());
+    return object;
+}
+
+static json_t *seats(apr_int64_t count)
+{
+    return count >= 0 ? json_integer(count) : NULL;
+}
+
+static json_t *license_of(const orgs_license_t *license)
+{
+    json_t *object = json_object();
+
+    add(object, "id", id_text(&license->id));
+    add(object, "plan", text(license->plan));
+    add(object, "status", text(license->status));
+    add(object, "seats", seats(license->seats));
+    add(object, "starts_at", time_text(license->starts_at));
+    add(object, "expires_at", time_text(license->expires_at));
+    add(object, "assigned_at", time_text(license->assigned_at));
+    return object;
+}
+
+json_t *orgs_json_license_view(const orgs_license_view_t *view)
+{
+    json_t *object = json_object();
+
+    add(object, "organization_id", id_text(&view->organization_id));
+    add(object, "plan", text(view->plan));
+    add(object, "license", view->has_license ? license_of(&view->license) : NULL);
+    add(object, "seats", seats(view->seats));
+    add(object, "seats_used", json_integer(view->seats_used));
+    add(object, "over_limit", json_boolean(view->seats >= 0 && view->seats_used > view->seats));
+    return object;
+}
+
+json_t *orgs_json_deployment(const orgs_deployment_t *deployment)
+{
+    json_t *object = json_object();
+
+    add(object, "id", id_text(&deployment->id));
+    add(object, "license_id", id_text(&deployment->license_id));
+    add(object, "name", text(deployment->name));
+    add(object, "environment", text(deployment->environment));
+    add(object, "url", text(deployment->url));
+    add(object, "version", text(deployment->version));
+    add(object, "status", text(deployment->status));
+    add(object, "created_at", time_text(deployment->created_at));
+    add(object, "updated_at", time_text(deployment->updated_at));
+    return object;
+}
+
 json_t *orgs_json_event(const orgs_event_t *event)
 {
     json_t *object = json_object();

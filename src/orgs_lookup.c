@@ -11,7 +11,7 @@ enum {
     ORG_ID, ORG_NAME, ORG_DESCRIPTION, ORG_ACTIVE, ORG_VERSION, ORG_CREATED_AT, ORG_UPDATED_AT,
     ROLE, JOINED_AT, MEMBERS, LICENSE_VERSION,
     LICENSE_ID, LICENSE_PLAN, LICENSE_SEATS, LICENSE_STARTS_AT, LICENSE_EXPIRES_AT, LICENSE_ASSIGNED_AT, LICENSE_STATUS,
-    FREE_PLAN, FREE_SEATS
+    PLAN, SEATS
 };
 
 static void take_organization(const orgs_rows_t *rows, orgs_lookup_t *found)
@@ -67,8 +67,8 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const unsigned cha
     found->user.superuser = orgs_row_int(&rows, 0, USER_SUPERUSER, 0) != 0;
     found->user.active = 1;
     found->joined_at = -1;
-    found->free_plan = orgs_row_string(&rows, 0, FREE_PLAN);
-    found->free_seats = orgs_row_int(&rows, 0, FREE_SEATS, -1);
+    found->plan = orgs_row_string(&rows, 0, PLAN);
+    found->seats = orgs_row_int(&rows, 0, SEATS, -1);
     found->found = orgs_row_id(&rows, 0, ORG_ID, &found->organization.id);
     if (found->found) {
         take_organization(&rows, found);

@@ -150,9 +150,9 @@ const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, cons
     if (error != NULL) {
         return error;
     }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_deployment_record_t));
+    *items = apr_array_make(p, rows.count, sizeof(orgs_deployment_t));
     for (i = 0; i < rows.count; i++) {
-        orgs_deployment_record_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
+        orgs_deployment_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
 
         orgs_row_id(&rows, i, 0, &item->id);
         item->license_id = *license;
@@ -167,8 +167,8 @@ const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, cons
     return NULL;
 }
 
-const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p,
-                                              const orgs_deployment_record_t *deployment, orgs_outcome_t *outcome)
+const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,
+                                              orgs_outcome_t *outcome)
 {
     orgs_value_t params[] = {orgs_value_null(),
                              orgs_value_id(&deployment->id),
@@ -182,8 +182,8 @@ const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p,
     return orgs_db_call(db, p, ORGS_SQL_DEPLOYMENT_ADD, params, outcome);
 }
 
-const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p,
-                                              const orgs_deployment_record_t *deployment, orgs_outcome_t *outcome)
+const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,
+                                              orgs_outcome_t *outcome)
 {
     orgs_value_t params[] = {orgs_value_null(),
                              orgs_value_id(&deployment->id),

@@ -17,11 +17,8 @@ enum {
     MEMBERS,
     ADMINS,
     LICENSE_ID,
-    STATUS,
     PLAN,
-    SEATS,
-    FREE_PLAN,
-    FREE_SEATS
+    SEATS
 };
 
 const orgs_error_t *orgs_store_org_show(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id, orgs_overview_t *overview)
@@ -29,9 +26,7 @@ const orgs_error_t *orgs_store_org_show(orgs_db_t *db, apr_pool_t *p, const orgs
     orgs_value_t params[] = {orgs_value_id(id)};
     orgs_organization_t *organization = &overview->organization;
     const orgs_error_t *error;
-    const char *status;
     orgs_rows_t rows;
-    int licensed;
 
     memset(overview, 0, sizeof(*overview));
     error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_ORG_SHOW, params, &rows);
@@ -51,10 +46,8 @@ const orgs_error_t *orgs_store_org_show(orgs_db_t *db, apr_pool_t *p, const orgs
     organization->members = orgs_row_int(&rows, 0, MEMBERS, 0);
     organization->has_license = orgs_row_id(&rows, 0, LICENSE_ID, &organization->license_id);
     overview->admins = orgs_row_int(&rows, 0, ADMINS, 0);
-    status = orgs_row_string(&rows, 0, STATUS);
-    licensed = status != NULL && strcmp(status, "active") == 0;
-    overview->plan = orgs_row_string(&rows, 0, licensed ? PLAN : FREE_PLAN);
-    overview->seats = orgs_row_int(&rows, 0, licensed ? SEATS : FREE_SEATS, -1);
+    overview->plan = orgs_row_string(&rows, 0, PLAN);
+    overview->seats = orgs_row_int(&rows, 0, SEATS, -1);
     return NULL;
 }
 

@@ -84,7 +84,7 @@ static const orgs_error_t *take_organization(apr_pool_t *p, const json_t *answer
 
 const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outcome)
 {
-    static const char *const members[] = {"seats", "seats_used", "license_status", "member"};
+    static const char *const members[] = {"seats", "seats_used", "license_status"};
     json_t *more = NULL;
     apr_size_t i;
 

@@ -89,7 +89,7 @@ static const char *cell(apr_pool_t *pool, json_t *item, const char *member)
         return copy;
     }
     default:
-        return "-";
+        return strcmp(member, "seats") == 0 ? "unlimited" : "-";
     }
 }
 
@@ -316,10 +316,14 @@ static const char *refusal_text(apr_pool_t *pool, const orgs_outcome_t *outcome)
 int orgsctl_done(orgsctl_t *ctl, const orgs_error_t *error, const orgs_outcome_t *outcome, const char *prefix)
 {
     if (error != NULL) {
-        const char *why = error->cause != NULL ? error->cause : last_log;
+        const char *why = orgsctl_clean(ctl->pool, error->cause != NULL ? error->cause : last_log);
 
-        orgsctl_fail(ctl, "%s%s%s%s", prefix, error->detail, *why != '\0' ? " " : "",
-                     orgsctl_clean(ctl->pool, why));
+        if (*why == '\0' || error->code == ORGS_E_OUTCOME_UNKNOWN) {
+            orgsctl_fail(ctl, "%s%s%s%s", prefix, error->detail, *why != '\0' ? " " : "", why);
+        }
+        else {
+            orgsctl_fail(ctl, "%snothing was done: %s", prefix, why);
+        }
         return 0;
     }
     if (outcome != NULL && outcome->refusal != ORGS_E_COUNT) {

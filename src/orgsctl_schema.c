@@ -29,6 +29,7 @@ typedef struct {
     int check; /* nothing is changed */
     int steps; /* applied already */
     int version;
+    int oldest;
     int reports;
     orgsctl_list_t *list; /* of reports, with --json */
 } schema_t;
@@ -115,7 +116,20 @@ static int has_table(schema_t *s, const char *name)
     return rows.count;
 }
 
-/* The row that says which version this is, and the loader's memory of views. Results as of see_database. */
+/* The row that says which version this is, and the loader's memory of views. */
+static int make_own_tables(schema_t *s)
+{
+    return ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_views (name VARCHAR(64) NOT NULL PRIMARY KEY, "
+                        "source CHAR(64) NOT NULL, stored CHAR(64) NOT NULL) "
+                        "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+           && ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_version (id TINYINT NOT NULL PRIMARY KEY, "
+                           "version INT UNSIGNED NOT NULL, oldest_module INT UNSIGNED NOT NULL, "
+                           "steps INT UNSIGNED NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+           && ask(s, NULL, "INSERT IGNORE INTO schema_version (id, version, oldest_module, steps) "
+                           "VALUES (1, 0, 0, 0)");
+}
+
+/* Which version this is. Results as of see_database. */
 static int see_version(schema_t *s)
 {
     int there = has_table(s, "schema_version");
@@ -128,22 +142,15 @@ static int see_version(schema_t *s)
         report(s, "table", "schema_version", "is missing");
         return 0;
     }
-    if (!s->check
-        && (!ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_version (id TINYINT NOT NULL PRIMARY KEY, "
-                          "version INT UNSIGNED NOT NULL, oldest_module INT UNSIGNED NOT NULL, "
-                          "steps INT UNSIGNED NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
-            || !ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_views (name VARCHAR(64) NOT NULL PRIMARY KEY, "
-                             "source CHAR(64) NOT NULL, stored CHAR(64) NOT NULL) "
-                             "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
-            || !ask(s, NULL, "INSERT IGNORE INTO schema_version (id, version, oldest_module, steps) "
-                             "VALUES (1, 0, 0, 0)"))) {
+    if (!there && !make_own_tables(s)) {
         return -1;
     }
-    if (!ask(s, &rows, "SELECT version, steps FROM schema_version WHERE id = 1")) {
+    if (!ask(s, &rows, "SELECT version, steps, oldest_module FROM schema_version WHERE id = 1")) {
         return -1;
     }
     s->version = rows.count > 0 ? atoi(text_at(&rows, 0, 0)) : 0;
     s->steps = rows.count > 0 ? atoi(text_at(&rows, 0, 1)) : 0;
+    s->oldest = rows.count > 0 ? atoi(text_at(&rows, 0, 2)) : 0;
     if (s->version > ORGS_SCHEMA_VERSION) {
         orgsctl_fail(s->ctl, "the schema is of version %d, which is newer than this orgsctl (%d): nothing was done",
                      s->version, ORGS_SCHEMA_VERSION);
@@ -260,7 +267,11 @@ static int see_definer(schema_t *s)
     }
     report(s, "account", ORGSCTL_DEFINER,
            s->check ? state : apr_pstrcat(s->pool, state, "; was mended", NULL));
-    return 1;
+    if (!s->check && definer_state(s, &failed) != NULL) {
+        orgsctl_fail(s->ctl, "account %s is still not as sql/definer.sql wants it", ORGSCTL_DEFINER);
+        return 0;
+    }
+    return !failed;
 }
 
 /* Makes a view or routine that is not as it should be. state: what is wrong. */
@@ -306,6 +317,10 @@ static int see_view(schema_t *s, const orgsctl_source_t *source)
     }
     if (rows.count == 0) {
         state = "is missing";
+    }
+    else if (*text_at(&rows, 0, 3) == '\0') {
+        orgsctl_fail(s->ctl, "this account may not read the text of view %s", source->name);
+        return 0;
     }
     else if (strcmp(text_at(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
         state = owned_by(s, text_at(&rows, 0, 0));
@@ -357,6 +372,11 @@ static int see_routine(schema_t *s, const orgsctl_source_t *source)
     if (rows.count == 0) {
         state = "is missing";
     }
+    else if (orgs_row_is_null(&rows, 0, 6)) {
+        orgsctl_fail(s->ctl, "this account may not read the text of %s %s", orgsctl_kind_name(source->kind),
+                     source->name);
+        return 0;
+    }
     else if (strcmp(text_at(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
         state = owned_by(s, text_at(&rows, 0, 0));
     }
@@ -383,11 +403,15 @@ static int see_code(schema_t *s)
             return 0;
         }
     }
+    if (s->version == ORGS_SCHEMA_VERSION && s->oldest == ORGS_MODULE_OLDEST) {
+        return 1;
+    }
     if (s->version < ORGS_SCHEMA_VERSION) {
         report(s, "version", apr_itoa(s->pool, ORGS_SCHEMA_VERSION), s->check ? "is not reached" : "is reached");
     }
-    return s->check || ask(s, NULL, "UPDATE schema_version SET version = %d, oldest_module = %d WHERE id = 1",
-                           ORGS_SCHEMA_VERSION, ORGS_MODULE_OLDEST);
+    return s->check || ask(s, NULL, "REPLACE INTO schema_version (id, version, oldest_module, steps) "
+                           "VALUES (1, %d, %d, %d)",
+                           ORGS_SCHEMA_VERSION, ORGS_MODULE_OLDEST, s->steps);
 }
 
 /* Every routine is taken apart in one way; a file of sql/ that breaks it is a mistake of ours. */

@@ -1,0 +1,145 @@
+/*
+ * Members: their list and their writes. The rules are in sql/procedures_member.sql.
+ */
+#include "orgs.h"
+
+#include <apr_tables.h>
+#include <string.h>
+
+#include "orgs_json.h"
+
+static orgs_role_e role_of(const char *name)
+{
+    return name != NULL ? orgs_role_named(name, strlen(name)) : ORGS_ROLE_NONE;
+}
+
+/* A member from a row of ORGS_SQL_MEMBER_LIST or ORGS_SQL_MEMBER_GET. */
+static void take_row(const orgs_rows_t *rows, int row, const orgs_id_t *organization, orgs_member_t *member)
+{
+    memset(member, 0, sizeof(*member));
+    member->organization_id = *organization;
+    orgs_row_id(rows, row, 0, &member->user_id);
+    member->email = orgs_row_string(rows, row, 1);
+    member->name = orgs_row_string(rows, row, 2);
+    member->role = role_of(orgs_row_string(rows, row, 3));
+    member->joined_at = orgs_row_time(rows, row, 4);
+}
+
+const orgs_error_t *orgs_store_member_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
+                                           const orgs_member_filter_t *filter, const orgs_position_t *after,
+                                           int limit, apr_array_header_t **items)
+{
+    orgs_value_t role = orgs_value_string(orgs_role_name(filter->role));
+    orgs_value_t email = orgs_value_string(filter->email);
+    orgs_value_t joined_at = orgs_value_time((apr_time_t)after->number);
+    const orgs_value_t params[] = {orgs_value_id(organization), joined_at, joined_at, orgs_value_id(&after->id),
+                                   role, role, email, email, orgs_value_int(limit)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+    int i;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_MEMBER_LIST, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    *items = apr_array_make(p, rows.count, sizeof(orgs_member_t));
+    for (i = 0; i < rows.count; i++) {
+        take_row(&rows, i, organization, apr_array_push(*items));
+    }
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_member_get(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
+                                          const orgs_id_t *user, orgs_member_t *member)
+{
+    const orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(organization)};
+    const orgs_error_t *error;
+    orgs_rows_t rows;
+
+    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_MEMBER_GET, params, &rows);
+    if (error != NULL) {
+        return error;
+    }
+    if (rows.count == 0) {
+        return orgs_error_make(p, ORGS_E_MEMBER_NOT_FOUND);
+    }
+    take_row(&rows, 0, organization, member);
+    return NULL;
+}
+
+/* A member from a procedure's answer. */
+static const orgs_error_t *take_answer(apr_pool_t *p, const json_t *answer, orgs_member_t *member)
+{
+    memset(member, 0, sizeof(*member));
+    if (!orgs_answer_id(answer, "organization_id", &member->organization_id)
+        || !orgs_answer_id(answer, "user_id", &member->user_id)) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure's answer is no member");
+    }
+    member->email = orgs_answer_string(p, answer, "email");
+    member->name = orgs_answer_string(p, answer, "name");
+    member->role = role_of(orgs_answer_string(p, answer, "role"));
+    member->joined_at = orgs_answer_time(answer, "joined_at");
+    return NULL;
+}
+
+const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                          const orgs_id_t *organization, const char *email, orgs_role_e role,
+                                          const orgs_idempotency_t *once, orgs_member_t *member, int *replayed)
+{
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(by->actor),
+                             orgs_value_string(by->request_id),
+                             orgs_value_id(organization),
+                             orgs_value_string(email),
+                             orgs_value_string(orgs_role_name(role)),
+                             orgs_value_bytes(once != NULL ? once->key : NULL, ORGS_SHA256_LEN),
+                             orgs_value_bytes(once != NULL ? once->body : NULL, ORGS_SHA256_LEN)};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_ADD, params, &outcome)) != NULL) {
+        return error;
+    }
+    if (outcome.refusal == ORGS_E_ALREADY_MEMBER) {
+        error = take_answer(p, outcome.answer, member);
+        return error != NULL ? error
+                             : orgs_error_members(p, ORGS_E_ALREADY_MEMBER,
+                                                  json_pack("{s:o}", "member", orgs_json_member(member)));
+    }
+    if ((error = orgs_store_refusal(p, &outcome)) != NULL) {
+        return error;
+    }
+    *replayed = outcome.replayed;
+    return take_answer(p, outcome.answer, member);
+}
+
+const orgs_error_t *orgs_store_member_update(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                             const orgs_id_t *organization, const orgs_id_t *user, orgs_role_e role,
+                                             orgs_member_t *member)
+{
+    orgs_value_t params[] = {orgs_value_null(),           orgs_value_id(by->actor),
+                             orgs_value_string(by->request_id), orgs_value_id(organization),
+                             orgs_value_id(user),         orgs_value_string(orgs_role_name(role))};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_UPDATE, params, &outcome)) != NULL
+        || (error = orgs_store_refusal(p, &outcome)) != NULL) {
+        return error;
+    }
+    return take_answer(p, outcome.answer, member);
+}
+
+const orgs_error_t *orgs_store_member_remove(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
+                                             const orgs_id_t *organization, const orgs_id_t *user)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
+                             orgs_value_id(organization), orgs_value_id(user)};
+    const orgs_error_t *error;
+    orgs_outcome_t outcome;
+
+    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_REMOVE, params, &outcome)) != NULL) {
+        return error;
+    }
+    return orgs_store_refusal(p, &outcome);
+}

@@ -1,0 +1,556 @@
+# What every test needs: requests, users with tokens, the database, raw connections, races, and the watch on httpd's
+# error log. `use Orgs::Test;` brings these and Test::More's, with strict and warnings; `done_testing` at the end looks
+# at the log.
+#
+#   my $r = api(GET => '/organizations', token => user('ada'));   # ->{status} ->{headers} ->{json} ->{body}
+#   answers($r, 200, what => ...)          # status and the media type that goes with it
+#   problem($r, 404, 'not_found', 'what')  # status, problem+json, code, title, no-store
+#   expect_log('ORGS0102');                # this test provokes it, so it must come, and is no failure
+package Orgs::Test;
+
+use strict;
+use warnings;
+use utf8;
+
+use Apache::Test ();
+use Apache::TestRequest ();
+use Exporter ();
+use File::Basename qw(basename);
+use HTTP::Request ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use Test::More ();
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value
+    sql_json uuid raw raw_request parse_answers race until_true long_or expect_log log_lines json_text hostport
+    test_name top ago port_of status_counter done_testing now_ms id_in_sql);
+
+my $top = $ENV{ORGS_TEST_TOP} or die "run this by t/run\n";
+my $test_name = basename($0, '.t');
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+
+sub import {
+    my ($class) = @_;
+    strict->import;
+    warnings->import;
+    utf8->import;
+    binmode Test::More->builder->$_, ':encoding(UTF-8)' for qw(output failure_output todo_output);
+    my $into = caller;
+    {
+        no strict 'refs';
+        for my $name (@Test::More::EXPORT) {
+            next if $name !~ /^\w+$/ || $name eq 'done_testing' || $name eq 'plan';
+            *{"${into}::$name"} = \&{"Test::More::$name"};
+        }
+        *{"${into}::TODO"} = \${"${into}::TODO"};
+        *{"${into}::$_"} = \&{$_} for @EXPORT;
+    }
+}
+
+sub top { $top }
+
+sub test_name { $test_name }
+
+sub json_text { $json->encode($_[0]) }
+
+# The count for a short run, or for ORGS_TEST_LONG=1.
+sub long_or {
+    my ($long, $short) = @_;
+    return $ENV{ORGS_TEST_LONG} ? $long : $short;
+}
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+my ($agent, $agent_pid);
+
+# A virtual host of t/conf/extra.conf.in, or the main server.
+sub hostport {
+    my ($vhost) = @_;
+    local $Apache::TestRequest::Module = $vhost || 'default';
+    return Apache::TestRequest::hostport();
+}
+
+sub port_of { (split /:/, hostport(@_))[1] }
+
+# api(METHOD => PATH, token => user or text, json => data, body => bytes, type => media type, headers => {...},
+#     vhost => name, url => ..., close => 1). A path without a leading slash is below /organizations.
+sub api {
+    my ($method, $path, %options) = @_;
+
+    if (!$agent || $agent_pid != $$) {
+        Apache::TestRequest::user_agent(reset => 1, keep_alive => 1, requests_redirectable => 0, timeout => 60);
+        $agent = Apache::TestRequest::user_agent();
+        $agent->max_redirect(0);
+        $agent->no_proxy('127.0.0.1', 'localhost');
+        $agent->timeout(60);
+        $agent_pid = $$;
+    }
+    $path = $path eq '' || $path =~ /^\?/ ? "/organizations$path" : "/organizations/$path" if $path !~ m{^[/*]};
+    my $url = $options{url} // 'http://' . hostport($options{vhost}) . $path;
+    my $request = HTTP::Request->new($method, $url);
+    my $token = $options{token};
+    $request->header(Authorization => 'Bearer ' . (ref $token ? $token->{token} : $token)) if defined $token;
+    if (exists $options{json}) {
+        $request->content($json->encode($options{json}));
+        $request->header('Content-Type' => 'application/json');
+    }
+    elsif (exists $options{body}) {
+        my $bytes = $options{body};
+        utf8::encode($bytes) if utf8::is_utf8($bytes);
+        $request->content($bytes);
+        $request->header('Content-Type' => 'application/json');
+    }
+    if (exists $options{type}) {
+        $request->remove_header('Content-Type');
+        $request->header('Content-Type' => $options{type}) if defined $options{type};
+    }
+    $request->header('Content-Length' => length($request->content)) if $method !~ /^(?:GET|HEAD|OPTIONS)$/;
+    my %headers = %{$options{headers} || {}};
+    for my $name (keys %headers) {
+        defined $headers{$name} ? $request->header($name => $headers{$name}) : $request->remove_header($name);
+    }
+    my $response = $agent->request($request);
+    return answer_of($response, $method);
+}
+
+sub answer_of {
+    my ($response, $method) = @_;
+    my %headers;
+    $response->headers->scan(sub {
+        my ($name, $value) = (lc $_[0], $_[1]);
+        return if $name =~ /^client-/ && $name ne 'client-aborted' && $name ne 'client-warning';
+        $headers{$name} = exists $headers{$name} ? "$headers{$name}, $value" : $value;
+    });
+    my $answer = {
+        method  => $method,
+        status  => $response->code,
+        line    => $response->status_line,
+        headers => \%headers,
+        body    => $response->content,
+        # what LWP makes of a connection that failed
+        lost    => ($headers{'client-warning'} // '') eq 'Internal response' || $headers{'client-aborted'} ? 1 : 0,
+    };
+    $answer->{json} = eval { $json->decode($answer->{body}) } if length $answer->{body};
+    return $answer;
+}
+
+sub describe {
+    my ($answer) = @_;
+    my $body = $answer->{body} // '';
+    return join "\n", "status: $answer->{status}",
+        (map { "$_: $answer->{headers}{$_}" } sort keys %{$answer->{headers}}),
+        'body: ' . (length $body > 1500 ? substr($body, 0, 1500) . " ... (" . length($body) . ' bytes)' : $body);
+}
+
+# Everything that is true of any answer of the given status; says what it saw if not.
+sub answers {
+    my ($answer, $status, $what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $what //= "status $status";
+    my @wrong;
+    push @wrong, "status $answer->{status} instead of $status" if $answer->{status} ne $status;
+    my $h = $answer->{headers};
+    if (!@wrong && $status =~ /^2/ && $status != 204) {
+        push @wrong, 'media type' if ($h->{'content-type'} // '') ne 'application/json';
+        push @wrong, 'Cache-Control' if ($h->{'cache-control'} // '') ne 'private, no-cache';
+        push @wrong, 'no JSON' if !defined $answer->{json} && $answer->{method} ne 'HEAD';
+    }
+    if (!@wrong) {
+        push @wrong, 'Vary' if ($h->{vary} // '') !~ /\bAuthorization\b/;
+        push @wrong, 'X-Content-Type-Options' if ($h->{'x-content-type-options'} // '') ne 'nosniff';
+        push @wrong, 'X-Request-Id' if ($h->{'x-request-id'} // '') !~ /^[\x21-\x7e]{8,64}$/;
+    }
+    my $good = Test::More::ok(!@wrong, $what);
+    Test::More::diag(join(', ', @wrong) . "\n" . describe($answer)) if !$good;
+    return $good;
+}
+
+my %titles = (
+    400 => 'Bad Request', 401 => 'Unauthorized', 403 => 'Forbidden', 404 => 'Not Found', 405 => 'Method Not Allowed',
+    408 => 'Request Timeout', 409 => 'Conflict', 412 => 'Precondition Failed', 413 => 'Request Entity Too Large',
+    415 => 'Unsupported Media Type', 422 => 'Unprocessable Entity', 429 => 'Too Many Requests',
+    500 => 'Internal Server Error', 503 => 'Service Unavailable', 504 => 'Gateway Timeout',
+);
+
+# A problem of RFC 9457, whole: body, headers, and what its code asks for besides.
+sub problem {
+    my ($answer, $status, $code, $what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $what //= "$status $code";
+    my ($h, $body) = ($answer->{headers}, $answer->{json});
+    my @wrong;
+    push @wrong, "status $answer->{status} instead of $status" if $answer->{status} ne $status;
+    push @wrong, 'media type' if ($h->{'content-type'} // '') ne 'application/problem+json';
+    push @wrong, 'Cache-Control' if ($h->{'cache-control'} // '') ne 'no-store';
+    push @wrong, 'Vary' if ($h->{vary} // '') !~ /\bAuthorization\b/;
+    push @wrong, 'X-Content-Type-Options' if ($h->{'x-content-type-options'} // '') ne 'nosniff';
+    push @wrong, 'X-Request-Id' if ($h->{'x-request-id'} // '') !~ /^[\x21-\x7e]{8,64}$/;
+    push @wrong, 'Retry-After' if $status == 503 && ($h->{'retry-after'} // '') !~ /^[1-9][0-9]*$/;
+    push @wrong, 'Retry-After that may not be' if $status == 504 && exists $h->{'retry-after'};
+    push @wrong, 'Allow' if $status == 405 && ($h->{allow} // '') eq '';
+    push @wrong, 'WWW-Authenticate' if $status == 401 && ($h->{'www-authenticate'} // '') !~ /^Bearer realm="/;
+    push @wrong, 'ETag that may not be' if exists $h->{etag};
+    if ($answer->{method} eq 'HEAD') {
+        push @wrong, 'body to HEAD' if length $answer->{body};
+    }
+    elsif (ref $body ne 'HASH') {
+        push @wrong, 'no JSON object';
+    }
+    else {
+        my %want = (type => 'about:blank', title => $titles{$status}, status => $status, code => $code);
+        for my $name (sort keys %want) {
+            push @wrong, "$name is not '$want{$name}'" if ($body->{$name} // '') ne $want{$name};
+        }
+        push @wrong, 'detail' if ($body->{detail} // '') !~ /\S/;
+        push @wrong, 'order of members'
+            if $answer->{body} !~ /^\{"type":"about:blank","title":"[^"]+","status":\d+,"detail":".*","code":"\w+"/s;
+    }
+    my $good = Test::More::ok(!@wrong, $what);
+    Test::More::diag(join(', ', @wrong) . "\n" . describe($answer)) if !$good;
+    return $good;
+}
+
+# --- users, tokens, organizations -----------------------------------------------------------------------------------
+
+my %users;
+
+# orgsctl(ARGUMENT...): standard output; dies if it fails. orgsctl({...}, ...) with account => root.cnf's name, in => text,
+# fails => 1: then [status, stdout, stderr].
+sub orgsctl {
+    my %options = ref $_[0] ? %{shift()} : ();
+    my $run = $options{run} // "$top/run/main";
+    my $defaults = $options{defaults} // "$run/" . ($options{account} // 'admin') . '.cnf';
+    require File::Temp;
+    my ($out, $err, $in) = map { File::Temp->new } 1 .. 3;
+    print $in $options{in} // '';
+    $in->flush;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<', $in->filename or die;
+        open STDOUT, '>', $out->filename or die;
+        open STDERR, '>', $err->filename or die;
+        exec "$top/build/orgsctl", "--defaults-file=$defaults", @_ or die "orgsctl: $!";
+    }
+    waitpid $pid, 0;
+    my $status = $? >> 8 || ($? & 127 ? 128 + ($? & 127) : 0);
+    my ($stdout, $stderr) = map { local $/; open my $fh, '<', $_->filename or die; scalar <$fh> // '' } $out, $err;
+    return [$status, $stdout, $stderr] if $options{fails};
+    die "orgsctl @_: status $status, $stderr" if $status;
+    chomp $stdout;
+    return $stdout;
+}
+
+# A user of this test: {id, email, token}. The same name is the same user.
+sub user {
+    my ($name, @options) = @_;
+    return $users{$name} ||= do {
+        my $email = lc "$name\@$test_name.example";
+        my $id = orgsctl('user', 'add', $email, "--name=\u$name", @options);
+        {id => $id, email => $email, token => new_token($email)};
+    };
+}
+
+sub superuser { user($_[0] // 'root', '--superuser') }
+
+sub new_token {
+    my ($user, @options) = @_;
+    return orgsctl('token', 'issue', ref $user ? $user->{email} : $user, @options);
+}
+
+# A new organization of the user's, as the answer of 201 has it, with its tag in {etag}.
+sub organization {
+    my ($user, %fields) = @_;
+    my $answer = api(POST => '', token => $user, json => {name => 'An organization', %fields});
+    die "no organization: " . describe($answer) if $answer->{status} != 201;
+    return {%{$answer->{json}}, etag => $answer->{headers}{etag}, location => $answer->{headers}{location}};
+}
+
+# The same with members, put there by SQL: organization_with($admin, member => $user, admin => $another).
+sub organization_with {
+    my ($user, @members) = @_;
+    my $organization = organization($user);
+    while (my ($role, $member) = splice @members, 0, 2) {
+        sql(sprintf "INSERT INTO memberships (organization_id, user_id, role, joined_at) VALUES (%s, %s, '%s', UTC_TIMESTAMP(3));"
+            . "UPDATE organizations SET members = members + 1 WHERE id = %s",
+            id_in_sql($organization->{id}), id_in_sql($member->{id}), $role, id_in_sql($organization->{id}));
+    }
+    return $organization;
+}
+
+# --- the database ---------------------------------------------------------------------------------------------------
+
+# sql(STATEMENTS): the rows, each an array of texts (undef: NULL). sql({account => 'orgs', run => ..., fails => 1}, ...):
+# as another account; with fails, the error's number (0: none) instead.
+sub sql {
+    my %options = ref $_[0] ? %{shift()} : ();
+    my ($statements) = @_;
+    my $run = $options{run} // "$top/run/main";
+    my $cnf = "$run/root.cnf";
+    my @more;
+    if (($options{account} // 'root') ne 'root') {
+        $cnf = "$run/$options{account}.cnf";
+        @more = ("--socket=$run/db/socket", '--database=orgs', "--user=$options{user}") if $options{user};
+    }
+    push @more, "--database=$options{database}" if $options{database};
+    require IPC::Open3;
+    my $pid = IPC::Open3::open3(my $in, my $out, undef, 'mariadb', "--defaults-file=$cnf", @more,
+        '--default-character-set=utf8mb4', '--batch', '--skip-column-names', '--raw', '--comments');
+    # one writer and one reader: the statements are small or the answer is
+    my $text = $statements;
+    utf8::encode($text) if utf8::is_utf8($text);
+    local $SIG{PIPE} = 'IGNORE';
+    print $in $text;
+    close $in;
+    my $answer = do { local $/; <$out> } // '';
+    waitpid $pid, 0;
+    my $failed = $? != 0;
+    if ($options{fails}) {
+        return $failed ? ($answer =~ /^ERROR (\d+)/m ? $1 : -1) : 0;
+    }
+    die "sql: $answer\nin: " . substr($statements, 0, 300) if $failed;
+    return map { [map { $_ eq 'NULL' ? undef : $_ } split /\t/, $_, -1] } split /\n/, $answer;
+}
+
+sub sql_value {
+    my @rows = sql(@_);
+    return @rows ? $rows[0][0] : undef;
+}
+
+# Rows as objects: sql_json('id, seq', 'events WHERE ...').
+sub sql_json {
+    my ($columns, $rest) = @_;
+    my $pairs = join ', ', map { my $c = $_; my ($n) = $c =~ /(\w+)\s*$/; $c =~ s/\s+AS\s+\w+\s*$//i; "'$n', $c" }
+        split /,\s*(?![^()]*\))/, $columns;
+    return map { $json->decode($_->[0]) } sql("SELECT JSON_OBJECT($pairs) FROM $rest");
+}
+
+# X'...' of a UUID.
+sub id_in_sql {
+    my ($id) = @_;
+    $id =~ tr/-//d;
+    return "X'$id'";
+}
+
+# Any status variable of the server, as a number.
+sub status_counter {
+    my ($name) = @_;
+    return (sql("SHOW GLOBAL STATUS LIKE '$name'"))[0][1];
+}
+
+# A UUID of version 7 that is nobody's.
+sub uuid {
+    my ($ms) = @_;
+    $ms //= now_ms();
+    my @random = map { int rand 65536 } 1 .. 5;
+    return sprintf '%08x-%04x-7%03x-%04x-%04x%04x%04x', int($ms / 65536), $ms % 65536, $random[0] & 0xfff,
+        ($random[1] & 0x3fff) | 0x8000, @random[2 .. 4];
+}
+
+sub now_ms { int(time * 1000) }
+
+# --- raw connections ------------------------------------------------------------------------------------------------
+
+sub raw {
+    my ($vhost) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => hostport($vhost), Timeout => 30) or die "connect: $@";
+    $socket->autoflush(1);
+    return $socket;
+}
+
+# Sends bytes on a connection of their own and gives all that comes until the server closes it, parsed
+# (parse_answers). With half => 1 we say that nothing more will come.
+sub raw_request {
+    my ($bytes, %options) = @_;
+    my $socket = raw($options{vhost});
+    local $SIG{PIPE} = 'IGNORE';
+    utf8::encode($bytes) if utf8::is_utf8($bytes);
+    for my $piece (ref $options{pieces} ? @{$options{pieces}} : $bytes) {
+        last if !syswrite $socket, $piece;
+    }
+    shutdown $socket, 1 if $options{half};
+    my $answer = read_all($socket, $options{timeout} // 60);
+    return wantarray ? (parse_answers($answer), $answer) : (parse_answers($answer))[0];
+}
+
+sub read_all {
+    my ($socket, $timeout) = @_;
+    my $answer = '';
+    my $deadline = time + $timeout;
+    my $bits = '';
+    vec($bits, fileno $socket, 1) = 1;
+    while (time < $deadline) {
+        my $ready = select(my $read = $bits, undef, undef, 0.5);
+        next if !$ready;
+        my $got = sysread $socket, my $bytes, 65536;
+        last if !$got;
+        $answer .= $bytes;
+    }
+    return $answer;
+}
+
+# The answers in a stream of bytes: {status, headers, body, json, whole}; whole is 0 where the body was cut.
+sub parse_answers {
+    my ($bytes, @methods) = @_;
+    my @answers;
+    while ($bytes =~ s{^HTTP/(1\.[01]) (\d{3}) ?([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n}{}) {
+        my ($version, $status, $phrase, $head) = ($1, $2, $3, $4);
+        my $method = shift @methods // 'GET';
+        my %headers;
+        for my $line (split /\r\n/, $head) {
+            my ($name, $value) = $line =~ /^([^:]+):\s*(.*?)\s*$/ or next;
+            $name = lc $name;
+            $headers{$name} = exists $headers{$name} ? "$headers{$name}, $value" : $value;
+        }
+        next if $status == 100;
+        my ($body, $whole) = ('', 1);
+        if ($method eq 'HEAD' || $status == 204 || $status == 304) {
+        }
+        elsif (($headers{'transfer-encoding'} // '') eq 'chunked') {
+            $whole = 0;
+            while ($bytes =~ s/^([0-9a-fA-F]+)[^\r\n]*\r\n//) {
+                my $length = hex $1;
+                if ($length == 0) {
+                    $whole = 1;
+                    $bytes =~ s/^\r\n//;
+                    last;
+                }
+                last if length $bytes < $length + 2;
+                $body .= substr $bytes, 0, $length + 2, '';
+                substr $body, -2, 2, '';
+            }
+        }
+        elsif (defined $headers{'content-length'}) {
+            $whole = length $bytes >= $headers{'content-length'};
+            $body = substr $bytes, 0, $headers{'content-length'}, '';
+        }
+        else {
+            ($body, $bytes) = ($bytes, '');
+        }
+        push @answers, {
+            method  => $method, status => $status, phrase => $phrase, version => $version, headers => \%headers,
+            body    => $body, whole => $whole, json => scalar(eval { $json->decode($body) }), rest => $bytes,
+        };
+    }
+    return @answers;
+}
+
+# --- races ------------------------------------------------------------------------------------------------------------
+
+# race(N, sub { my ($number) = @_; ... }): N processes that start together; what each returned (anything JSON can
+# hold), in their order. A process that dies fails the race.
+sub race {
+    my ($n, $work) = @_;
+    pipe my $gate_read, my $gate_write or die "pipe: $!";
+    pipe my $ready_read, my $ready_write or die "pipe: $!";
+    my (@pids, @pipes);
+    for my $number (0 .. $n - 1) {
+        pipe my $read, my $write or die "pipe: $!";
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            close $_ for $gate_write, $ready_read, $read, @pipes;
+            Test::More->builder->no_ending(1);
+            undef $agent;
+            my $result = eval {
+                syswrite $ready_write, '.';
+                close $ready_write;
+                sysread $gate_read, my $nothing, 1;
+                $json->encode({result => $work->($number)});
+            } // $json->encode({died => "$@"});
+            print $write $result;
+            close $write;
+            require POSIX;
+            POSIX::_exit(0);
+        }
+        close $write;
+        push @pids, $pid;
+        push @pipes, $read;
+    }
+    close $ready_write;
+    my $ready = 0;
+    while ($ready < $n) {
+        my $got = sysread $ready_read, my $dots, $n or last;
+        $ready += $got;
+    }
+    close $gate_write;
+    my @results;
+    for my $pipe (@pipes) {
+        my $text = do { local $/; <$pipe> } // '';
+        my $result = eval { $json->decode($text) } // {died => "no result: $text"};
+        Test::More::fail("a racer died: $result->{died}") if exists $result->{died};
+        push @results, $result->{result};
+    }
+    waitpid $_, 0 for @pids;
+    return @results;
+}
+
+# until_true(SECONDS, sub {...}): waits for a condition; its value, or false when it never came.
+sub until_true {
+    my ($seconds, $condition) = @_;
+    my $deadline = time + $seconds;
+    my $value;
+    while (!($value = $condition->())) {
+        return $value if time > $deadline;
+        sleep 0.02;
+    }
+    return $value;
+}
+
+sub ago { time - $_[0] }
+
+# --- httpd's error log ------------------------------------------------------------------------------------------------
+
+my $log = "$top/t/logs/error_log";
+my $log_start = -s $log // 0;
+my %expected;
+my $main_pid = $$;
+
+# Announces lines of level warn or worse with a tag (ORGSnnnn, AHnnnnn): at least one must come. expect_log(TAG, N):
+# exactly N. expect_log(TAG, undef): any number, none too.
+sub expect_log {
+    my ($tag, @count) = @_;
+    $expected{$tag} = @count ? {count => $count[0]} : {least => 1};
+}
+
+# The lines since the test began (a pattern may select).
+sub log_lines {
+    my ($pattern) = @_;
+    open my $fh, '<', $log or return ();
+    seek $fh, $log_start, 0;
+    my @lines = <$fh>;
+    return defined $pattern ? grep { /$pattern/ } @lines : @lines;
+}
+
+sub log_verdict {
+    my %seen;
+    my @unannounced;
+    for my $line (log_lines(qr/^\[[^\]]*\] \[[^\]:]*:(?:warn|error|crit|alert|emerg)\]/)) {
+        my ($tag) = $line =~ /\b((?:ORGS|AH)\d+):/;
+        if (defined $tag && $expected{$tag}) {
+            $seen{$tag}++;
+        }
+        else {
+            push @unannounced, $line;
+        }
+    }
+    my @wrong = map { "unannounced: $_" } @unannounced;
+    for my $tag (sort keys %expected) {
+        my ($count, $least) = @{$expected{$tag}}{qw(count least)};
+        my $seen = $seen{$tag} // 0;
+        push @wrong, "announced but not seen: $tag\n" if $least && !$seen;
+        push @wrong, "$tag came $seen times instead of $count\n" if defined $count && $seen != $count;
+    }
+    return @wrong;
+}
+
+sub done_testing {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    # an announced line may still be on its way
+    my @wrong;
+    until_true(3, sub { @wrong = log_verdict(); !grep { /^announced/ } @wrong });
+    Test::More::ok(!@wrong, 'httpd logged what was announced, and nothing else of warn or worse');
+    Test::More::diag(@wrong > 20 ? (@wrong[0 .. 19], '... ' . @wrong . ' in all') : @wrong) if @wrong;
+    Test::More::done_testing();
+}
+
+1;

@@ -8,7 +8,7 @@ SELECT id, plan, seats, starts_at, expires_at, organization_id, assigned_at, res
            WHEN suspended THEN 'suspended'
            WHEN expires_at <= UTC_TIMESTAMP(3) THEN 'expired'
            WHEN starts_at > UTC_TIMESTAMP(3) THEN 'scheduled'
-           ELSE 'active'
+           WHEN NOT revoked THEN 'active'  -- not ELSE: where a LEFT JOIN finds no license all of it must be null
        END AS status
   FROM licenses;
 

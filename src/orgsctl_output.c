@@ -99,6 +99,12 @@ static void print_json(json_t *item)
     json_dumpf(item, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 }
 
+static apr_status_t forget(void *batch)
+{
+    json_decref(batch);
+    return APR_SUCCESS;
+}
+
 orgsctl_list_t *orgsctl_list_begin(orgsctl_t *ctl, const orgsctl_column_t *columns)
 {
     orgsctl_list_t *list = apr_pcalloc(ctl->pool, sizeof(*list));
@@ -107,6 +113,7 @@ orgsctl_list_t *orgsctl_list_begin(orgsctl_t *ctl, const orgsctl_column_t *colum
     list->ctl = ctl;
     list->columns = columns;
     list->batch = json_array();
+    apr_pool_cleanup_register(ctl->pool, list->batch, forget, apr_pool_cleanup_null);
     for (i = 0; columns[i].title != NULL; i++) {
         list->widths[i] = width_of(columns[i].title);
     }
@@ -191,7 +198,6 @@ int orgsctl_list_end(orgsctl_list_t *list)
     if (list->ctl->json) {
         fputs(list->printed ? "]\n" : "[]\n", stdout);
     }
-    json_decref(list->batch);
     return orgsctl_flushed(list->ctl);
 }
 

@@ -113,7 +113,25 @@ static int handler(request_rec *r)
         return mod_orgs_problem(rq, orgs_error_cause(r->pool, ORGS_E_INTERNAL_ERROR, "this server has no database"));
     }
     status = mod_orgs_auth_caller(rq);
-    return status != OK ? status : rq->route->endpoint(rq);
+    if (status == OK) {
+        status = rq->route->endpoint(rq);
+        rq->wrote = status == OK && r->method_number != M_GET;
+    }
+    return status;
+}
+
+/* The answer is on its way: now and then a write clears what older ones left for a day, and no request waits for it. */
+static int log_transaction(request_rec *r)
+{
+    orgs_request_t *rq = mod_orgs_request_of(r);
+    unsigned short chance = 1;
+
+    if (rq != NULL && rq->wrote && apr_generate_random_bytes((unsigned char *)&chance, sizeof(chance)) == APR_SUCCESS
+        && chance % ORGS_EXPIRE_ONE_IN == 0) {
+        orgs_db_renew(&rq->db);
+        orgs_store_event_expire(&rq->db, r->pool, ORGS_EXPIRE_ROWS);
+    }
+    return DECLINED;
 }
 
 static void log_to_httpd(void *server, orgs_log_e level, const char *message)
@@ -158,6 +176,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_insert_error_filter(mod_orgs_problem_insert_filter, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(log_transaction, NULL, NULL, APR_HOOK_LAST);
 }
 
 #pragma GCC visibility push(default)

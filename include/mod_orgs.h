@@ -38,6 +38,7 @@ typedef struct orgs_request_t {
 
     const orgs_lookup_t *lookup; /* NULL until the caller is known */
     json_t *errors;              /* of 422, or NULL */
+    int wrote;                   /* a write was answered with success */
     int problem;                 /* the status that a problem was prepared for, or 0 */
 } orgs_request_t;
 

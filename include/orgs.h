@@ -258,4 +258,7 @@ const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t 
 const orgs_error_t *orgs_store_event_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization, int descending,
                                           apr_int64_t after, int limit, apr_array_header_t **items);
 
+/** Clears what is kept for a day only (keys, answers, abandoned marks), up to rows of it. Errors as orgs_db_call. */
+const orgs_error_t *orgs_store_event_expire(orgs_db_t *db, apr_pool_t *p, int rows);
+
 #endif

@@ -25,6 +25,11 @@
 #define ORGS_BATCH 100
 #define ORGS_IF_TAGS_MAX 100
 
+/* what is kept of events for a day is cleared after one write in so many, so many rows at most: twice the pace at
+ * which it grows */
+#define ORGS_EXPIRE_ONE_IN 128
+#define ORGS_EXPIRE_ROWS 256
+
 /* nesting of a JSON body */
 #define ORGS_JSON_DEPTH_MAX 32
 

@@ -56,7 +56,7 @@
       "SELECT d.id, d.license_id, d.name, d.environment, d.url, d.version, d.status, d.created_at, d.updated_at " \
       "FROM licenses l JOIN deployments d ON d.license_id = l.id " \
       "WHERE l.organization_id = ? AND d.id > ? ORDER BY d.id LIMIT ?") \
-    X(EVENT_EXPIRE, ORGS_CALL_COLUMNS, 1, "CALL event_expire_v1(?)") \
+    X(EVENT_EXPIRE, ORGS_CALL_COLUMNS, 2, "CALL event_expire_v1(?, ?)") \
     X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)") \
     /* the operator's */ \
     X(USER_LIST, "bbbbiit", 2, \

@@ -37,7 +37,9 @@ END$$
 -- Clears what is kept for a day only: keys and answers of old events, and events outside any organization, abandoned
 -- marks among them. A few rows a call.
 -- The answer is the number of rows it met.
-CREATE PROCEDURE event_expire_v1(IN p_rows INT UNSIGNED)
+CREATE PROCEDURE event_expire_v1(
+    IN p_event BINARY(16),
+    IN p_rows  INT UNSIGNED)
     MODIFIES SQL DATA SQL SECURITY DEFINER
 BEGIN
     DECLARE v_now  DATETIME(3);

@@ -1,6 +1,6 @@
 -- Users and their tokens. For orgsctl alone: these run with their caller's rights, so the module's account, which
--- may write no table, is refused (operator_v1). Frame and habits as in procedures_organization.sql; what happened outside any
--- organization leaves an event without organization and seq, for a day, by which a lost CALL is settled.
+-- may write no table, is refused (operator_v1). Frame and habits as in procedures_organization.sql; what happened
+-- outside any organization leaves an event without organization and seq, for a day, by which a lost CALL is settled.
 
 DELIMITER $$
 

@@ -71,3 +71,11 @@ const orgs_error_t *orgs_store_event_prune(orgs_db_t *db, apr_pool_t *p, apr_tim
     *more = orgs_answer_int(outcome.answer, "seen", 0) == rows && orgs_answer_id(outcome.answer, "last", after);
     return NULL;
 }
+
+const orgs_error_t *orgs_store_event_expire(orgs_db_t *db, apr_pool_t *p, int rows)
+{
+    orgs_value_t params[] = {orgs_value_null(), orgs_value_int(rows)};
+    orgs_outcome_t outcome;
+
+    return orgs_db_call(db, p, ORGS_SQL_EVENT_EXPIRE, params, &outcome);
+}

@@ -31,7 +31,7 @@ int orgsctl_ask(orgsctl_schema_t *s, orgs_rows_t *rows, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /** A column of such an answer; "" for null. */
-const char *orgsctl_column(const orgs_rows_t *rows, int row, int column);
+const char *orgsctl_cell(const orgs_rows_t *rows, int row, int column);
 
 /** Says what was found or done. */
 void orgsctl_report(orgsctl_schema_t *s, const char *kind, const char *name, const char *state);

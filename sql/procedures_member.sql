@@ -69,6 +69,10 @@ BEGIN
 
         IF NOT v_active THEN SET v_code = 'organization_inactive'; LEAVE rules; END IF;
 
+        -- A new admin's user is written: a deactivation of it, which counts admins, must come before or after.
+        IF p_role = 'admin' THEN
+            UPDATE users SET guard = guard + 1 WHERE email = p_email;
+        END IF;
         SELECT id, name INTO v_user, v_name FROM users WHERE email = p_email AND active LOCK IN SHARE MODE;
         IF v_user IS NULL THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
 
@@ -183,6 +187,9 @@ BEGIN
             THEN
                 SET v_code = 'last_admin';
                 LEAVE rules;
+            END IF;
+            IF p_role = 'admin' THEN
+                UPDATE users SET guard = guard + 1 WHERE id = p_user;
             END IF;
             UPDATE memberships SET role = p_role WHERE user_id = p_user AND organization_id = p_organization;
             UPDATE organizations SET seq = v_seq + 1 WHERE id = p_organization;

@@ -33,10 +33,11 @@ static void print_help(apr_pool_t *pool)
 
     fputs("Usage: orgsctl [--defaults-file=FILE] [--json] COMMAND\n\n"
           "Looks after the database of mod_orgs.\n\n"
-          "  --defaults-file=FILE  a my.cnf whose groups [client] and [mod_orgs] say where the database is (host, port,\n"
-          "                        socket, user, password, database, ssl-ca, ssl-cert, ssl-key, ssl-mode). Without it\n"
-          "                        " DEFAULTS_FILE " is read if it is there; else it is the local server, the database\n"
-          "                        \"" DBNAME "\" and the user who calls. No other option file is read.\n"
+          "  --defaults-file=FILE  a my.cnf whose groups [client] and [mod_orgs] say where the\n"
+          "                        database is (host, port, socket, user, password, database, ssl-ca,\n"
+          "                        ssl-cert, ssl-key, ssl-mode). Without it " DEFAULTS_FILE " is read\n"
+          "                        if it is there; else it is the local server, the database \"" DBNAME "\"\n"
+          "                        and the user who calls. No other option file is read.\n"
           "  --json                prints JSON\n"
           "  --help                after a command too\n\n"
           "Commands:\n",

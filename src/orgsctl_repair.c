@@ -13,25 +13,28 @@ static const char *definer_state(orgsctl_schema_t *s, int *failed)
     orgs_rows_t rows;
 
     *failed = 0;
-    if (!orgsctl_ask(s, &rows, "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = '''orgs_definer''@"
-                       "''localhost'''")) {
+    if (!orgsctl_ask(s, &rows,
+                     "SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES "
+                     "WHERE GRANTEE = '''orgs_definer''@''localhost'''")) {
         *failed = 1;
         return NULL;
     }
-    if (strcmp(orgsctl_column(&rows, 0, 0), "0") == 0) {
+    if (strcmp(orgsctl_cell(&rows, 0, 0), "0") == 0) {
         return "is missing";
     }
     orgs_conn_text(s->conn, s->pool, "SHOW CREATE USER " ORGSCTL_DEFINER_QUOTED, &rows, &error);
-    if (error.number == 0 && rows.count > 0 && strstr(orgsctl_column(&rows, 0, 0), "ACCOUNT LOCK") == NULL) {
+    if (error.number == 0 && rows.count > 0 && strstr(orgsctl_cell(&rows, 0, 0), "ACCOUNT LOCK") == NULL) {
         return "is not locked";
     }
-    if (!orgsctl_ask(s, &rows, "SELECT COUNT(DISTINCT PRIVILEGE_TYPE) FROM information_schema.SCHEMA_PRIVILEGES "
-                       "WHERE GRANTEE = '''orgs_definer''@''localhost''' AND TABLE_SCHEMA = '%s' AND "
-                       "PRIVILEGE_TYPE IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'EXECUTE')", s->dbname)) {
+    if (!orgsctl_ask(s, &rows,
+                     "SELECT COUNT(DISTINCT PRIVILEGE_TYPE) FROM information_schema.SCHEMA_PRIVILEGES "
+                     "WHERE GRANTEE = '''orgs_definer''@''localhost''' AND TABLE_SCHEMA = '%s' AND "
+                     "PRIVILEGE_TYPE IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'EXECUTE')",
+                     s->dbname)) {
         *failed = 1;
         return NULL;
     }
-    return strcmp(orgsctl_column(&rows, 0, 0), "5") != 0 ? "lacks rights" : NULL;
+    return strcmp(orgsctl_cell(&rows, 0, 0), "5") != 0 ? "lacks rights" : NULL;
 }
 
 /* The text with this database's name in the place of `orgs`. */
@@ -61,8 +64,7 @@ int orgsctl_repair_definer(orgsctl_schema_t *s)
             return 0;
         }
     }
-    orgsctl_report(s, "account", ORGSCTL_DEFINER,
-           s->check ? state : apr_pstrcat(s->pool, state, "; was mended", NULL));
+    orgsctl_report(s, "account", ORGSCTL_DEFINER, s->check ? state : apr_pstrcat(s->pool, state, "; was mended", NULL));
     if (!s->check && definer_state(s, &failed) != NULL) {
         orgsctl_fail(s->ctl, "account %s is still not as sql/definer.sql wants it", ORGSCTL_DEFINER);
         return 0;
@@ -104,39 +106,45 @@ int orgsctl_repair_view(orgsctl_schema_t *s, const orgsctl_source_t *source)
     int memory = orgsctl_has_table(s, "schema_views");
 
     if (memory < 0
-        || !orgsctl_ask(s, &rows, "SELECT DEFINER, SECURITY_TYPE, CHARACTER_SET_CLIENT, VIEW_DEFINITION "
-                          "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
-                s->dbname, source->name)
-        || !orgsctl_ask(s, &noted, memory ? "SELECT source, stored FROM schema_views WHERE name = '%s'" : "SELECT 1 WHERE '%s' = ''",
-                source->name)) {
+        || !orgsctl_ask(s, &rows,
+                        "SELECT DEFINER, SECURITY_TYPE, CHARACTER_SET_CLIENT, VIEW_DEFINITION "
+                        "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
+                        s->dbname, source->name)
+        || !orgsctl_ask(s, &noted,
+                        memory ? "SELECT source, stored FROM schema_views WHERE name = '%s'"
+                               : "SELECT 1 WHERE '%s' = ''",
+                        source->name)) {
         return 0;
     }
     if (rows.count == 0) {
         state = "is missing";
     }
-    else if (*orgsctl_column(&rows, 0, 3) == '\0') {
+    else if (*orgsctl_cell(&rows, 0, 3) == '\0') {
         orgsctl_fail(s->ctl, "this account may not read the text of view %s", source->name);
         return 0;
     }
-    else if (strcmp(orgsctl_column(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
-        state = owned_by(s, orgsctl_column(&rows, 0, 0));
+    else if (strcmp(orgsctl_cell(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
+        state = owned_by(s, orgsctl_cell(&rows, 0, 0));
     }
-    else if (noted.count == 0 || strcmp(orgsctl_column(&noted, 0, 0), source->digest) != 0
-             || strcmp(orgsctl_column(&noted, 0, 1), orgsctl_digest(s->pool, orgsctl_column(&rows, 0, 3))) != 0
-             || strcmp(orgsctl_column(&rows, 0, 1), "INVOKER") != 0 || strcmp(orgsctl_column(&rows, 0, 2), "utf8mb4") != 0) {
+    else if (noted.count == 0 || strcmp(orgsctl_cell(&noted, 0, 0), source->digest) != 0
+             || strcmp(orgsctl_cell(&noted, 0, 1), orgsctl_digest(s->pool, orgsctl_cell(&rows, 0, 3))) != 0
+             || strcmp(orgsctl_cell(&rows, 0, 1), "INVOKER") != 0
+             || strcmp(orgsctl_cell(&rows, 0, 2), "utf8mb4") != 0) {
         state = "is changed";
     }
     if (state == NULL || s->check) {
         return state == NULL || mend(s, source, state);
     }
     if (!mend(s, source, state)
-        || !orgsctl_ask(s, &rows, "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '%s' "
-                          "AND TABLE_NAME = '%s'", s->dbname, source->name)) {
+        || !orgsctl_ask(s, &rows,
+                        "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '%s' "
+                        "AND TABLE_NAME = '%s'",
+                        s->dbname, source->name)) {
         return 0;
     }
-    stored = rows.count > 0 ? orgsctl_column(&rows, 0, 0) : "";
-    return orgsctl_ask(s, NULL, "REPLACE INTO schema_views (name, source, stored) VALUES ('%s', '%s', '%s')", source->name,
-               source->digest, orgsctl_digest(s->pool, stored));
+    stored = rows.count > 0 ? orgsctl_cell(&rows, 0, 0) : "";
+    return orgsctl_ask(s, NULL, "REPLACE INTO schema_views (name, source, stored) VALUES ('%s', '%s', '%s')",
+                       source->name, source->digest, orgsctl_digest(s->pool, stored));
 }
 
 /* White space at the end is the server's. */
@@ -159,10 +167,11 @@ int orgsctl_repair_routine(orgsctl_schema_t *s, const orgsctl_source_t *source)
     const char *state = NULL;
     orgs_rows_t rows;
 
-    if (!orgsctl_ask(s, &rows, "SELECT DEFINER, SECURITY_TYPE, SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, "
-                       "ROUTINE_COMMENT, ROUTINE_DEFINITION FROM information_schema.ROUTINES "
-                       "WHERE ROUTINE_SCHEMA = '%s' AND ROUTINE_TYPE = '%s' AND ROUTINE_NAME = '%s'",
-             s->dbname, source->kind == ORGSCTL_FUNCTION ? "FUNCTION" : "PROCEDURE", source->name)) {
+    if (!orgsctl_ask(s, &rows,
+                     "SELECT DEFINER, SECURITY_TYPE, SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, "
+                     "ROUTINE_COMMENT, ROUTINE_DEFINITION FROM information_schema.ROUTINES "
+                     "WHERE ROUTINE_SCHEMA = '%s' AND ROUTINE_TYPE = '%s' AND ROUTINE_NAME = '%s'",
+                     s->dbname, source->kind == ORGSCTL_FUNCTION ? "FUNCTION" : "PROCEDURE", source->name)) {
         return 0;
     }
     if (rows.count == 0) {
@@ -173,14 +182,15 @@ int orgsctl_repair_routine(orgsctl_schema_t *s, const orgsctl_source_t *source)
                      source->name);
         return 0;
     }
-    else if (strcmp(orgsctl_column(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
-        state = owned_by(s, orgsctl_column(&rows, 0, 0));
+    else if (strcmp(orgsctl_cell(&rows, 0, 0), ORGSCTL_DEFINER) != 0) {
+        state = owned_by(s, orgsctl_cell(&rows, 0, 0));
     }
-    else if (strcmp(orgsctl_column(&rows, 0, 1), source->security) != 0
-             || strcmp(orgsctl_column(&rows, 0, 2), ORGSCTL_SQL_MODE) != 0 || strcmp(orgsctl_column(&rows, 0, 3), "utf8mb4") != 0
-             || strcmp(orgsctl_column(&rows, 0, 4), ORGSCTL_COLLATION) != 0
-             || strstr(orgsctl_column(&rows, 0, 5), source->digest) == NULL
-             || !same_body(orgsctl_column(&rows, 0, 6), source->body)) {
+    else if (strcmp(orgsctl_cell(&rows, 0, 1), source->security) != 0
+             || strcmp(orgsctl_cell(&rows, 0, 2), ORGSCTL_SQL_MODE) != 0
+             || strcmp(orgsctl_cell(&rows, 0, 3), "utf8mb4") != 0
+             || strcmp(orgsctl_cell(&rows, 0, 4), ORGSCTL_COLLATION) != 0
+             || strstr(orgsctl_cell(&rows, 0, 5), source->digest) == NULL
+             || !same_body(orgsctl_cell(&rows, 0, 6), source->body)) {
         state = "is changed";
     }
     return state == NULL || mend(s, source, state);

@@ -16,7 +16,7 @@
 #include "orgs_limits.h"
 
 /* seconds; below the connection's own 60 for a read */
-#define LOCK_WAIT 50
+#define LOCK_WAIT       50
 #define CONNECT_SECONDS 10
 
 static const orgsctl_column_t report_columns[] = {{"KIND", "kind"}, {"NAME", "name"}, {"STATE", "state"}, {NULL, NULL}};
@@ -45,7 +45,7 @@ int orgsctl_ask(orgsctl_schema_t *s, orgs_rows_t *rows, const char *format, ...)
     return orgsctl_run(s, rows, text, "the schema cannot be read");
 }
 
-const char *orgsctl_column(const orgs_rows_t *rows, int row, int column)
+const char *orgsctl_cell(const orgs_rows_t *rows, int row, int column)
 {
     const char *text = orgs_row_string(rows, row, column);
 
@@ -68,8 +68,10 @@ int orgsctl_has_table(orgsctl_schema_t *s, const char *name)
 {
     orgs_rows_t rows;
 
-    if (!orgsctl_ask(s, &rows, "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
-             s->dbname, name)) {
+    if (!orgsctl_ask(s, &rows,
+                     "SELECT 1 FROM information_schema.TABLES "
+                     "WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
+                     s->dbname, name)) {
         return -1;
     }
     return rows.count;
@@ -83,13 +85,17 @@ static int see_database(orgsctl_schema_t *s)
     if (!orgsctl_ask(s, &rows, "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '%s'", s->dbname)) {
         return -1;
     }
+    if (rows.count == 0 && s->check) {
+        orgsctl_report(s, "database", s->dbname, "is missing");
+        return 0;
+    }
     if (rows.count == 0) {
-        if (s->check) {
-            orgsctl_report(s, "database", s->dbname, "is missing");
-            return 0;
-        }
-        if (!orgsctl_run(s, NULL, apr_psprintf(s->pool, "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE "
-                                                     ORGSCTL_COLLATION, s->dbname), "the database cannot be made")) {
+        const char *text = apr_psprintf(s->pool,
+                                        "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 "
+                                        "COLLATE " ORGSCTL_COLLATION,
+                                        s->dbname);
+
+        if (!orgsctl_run(s, NULL, text, "the database cannot be made")) {
             return -1;
         }
         orgsctl_report(s, "database", s->dbname, "was made");
@@ -100,38 +106,42 @@ static int see_database(orgsctl_schema_t *s)
 /* The row that says which version this is, and the loader's memory of views. */
 static int make_own_tables(orgsctl_schema_t *s)
 {
-    return orgsctl_ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_views (name VARCHAR(64) NOT NULL PRIMARY KEY, "
-                        "source CHAR(64) NOT NULL, stored CHAR(64) NOT NULL) "
-                        "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
-           && orgsctl_ask(s, NULL, "CREATE TABLE IF NOT EXISTS schema_version (id TINYINT NOT NULL PRIMARY KEY, "
-                           "version INT UNSIGNED NOT NULL, oldest_module INT UNSIGNED NOT NULL, "
-                           "steps INT UNSIGNED NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
-           && orgsctl_ask(s, NULL, "INSERT IGNORE INTO schema_version (id, version, oldest_module, steps) "
-                           "VALUES (1, 0, 0, 0)");
+    return orgsctl_ask(s, NULL,
+                       "CREATE TABLE IF NOT EXISTS schema_views (name VARCHAR(64) NOT NULL PRIMARY KEY, "
+                       "source CHAR(64) NOT NULL, stored CHAR(64) NOT NULL) "
+                       "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+           && orgsctl_ask(s, NULL,
+                          "CREATE TABLE IF NOT EXISTS schema_version (id TINYINT NOT NULL PRIMARY KEY, "
+                          "version INT UNSIGNED NOT NULL, oldest_module INT UNSIGNED NOT NULL, "
+                          "steps INT UNSIGNED NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
+           && orgsctl_ask(s, NULL,
+                          "INSERT IGNORE INTO schema_version (id, version, oldest_module, steps) "
+                          "VALUES (1, 0, 0, 0)");
 }
 
 /* Which version this is. Results as of see_database. */
 static int see_version(orgsctl_schema_t *s)
 {
     int there = orgsctl_has_table(s, "schema_version");
+    int memory = orgsctl_has_table(s, "schema_views");
     orgs_rows_t rows;
 
-    if (there < 0) {
+    if (there < 0 || memory < 0) {
         return -1;
     }
     if (!there && s->check) {
         orgsctl_report(s, "table", "schema_version", "is missing");
         return 0;
     }
-    if (!there && !make_own_tables(s)) {
+    if (!s->check && !(there && memory) && !make_own_tables(s)) {
         return -1;
     }
     if (!orgsctl_ask(s, &rows, "SELECT version, steps, oldest_module FROM schema_version WHERE id = 1")) {
         return -1;
     }
-    s->version = rows.count > 0 ? atoi(orgsctl_column(&rows, 0, 0)) : 0;
-    s->steps = rows.count > 0 ? atoi(orgsctl_column(&rows, 0, 1)) : 0;
-    s->oldest = rows.count > 0 ? atoi(orgsctl_column(&rows, 0, 2)) : 0;
+    s->version = rows.count > 0 ? atoi(orgsctl_cell(&rows, 0, 0)) : 0;
+    s->steps = rows.count > 0 ? atoi(orgsctl_cell(&rows, 0, 1)) : 0;
+    s->oldest = rows.count > 0 ? atoi(orgsctl_cell(&rows, 0, 2)) : 0;
     if (s->version > ORGS_SCHEMA_VERSION) {
         orgsctl_fail(s->ctl, "the schema is of version %d, which is newer than this orgsctl (%d): nothing was done",
                      s->version, ORGS_SCHEMA_VERSION);
@@ -147,7 +157,8 @@ static int see_steps(orgsctl_schema_t *s)
 
     for (i = 0; i < s->sources->nelts; i++) {
         const orgsctl_source_t *source = &APR_ARRAY_IDX(s->sources, i, orgsctl_source_t);
-        int last = i + 1 == s->sources->nelts || APR_ARRAY_IDX(s->sources, i + 1, orgsctl_source_t).step != source->step;
+        int last =
+            i + 1 == s->sources->nelts || APR_ARRAY_IDX(s->sources, i + 1, orgsctl_source_t).step != source->step;
 
         if (source->kind != ORGSCTL_STEP || source->step <= s->steps) {
             continue;
@@ -208,11 +219,14 @@ static int see_code(orgsctl_schema_t *s)
         return 1;
     }
     if (s->version < ORGS_SCHEMA_VERSION) {
-        orgsctl_report(s, "version", apr_itoa(s->pool, ORGS_SCHEMA_VERSION), s->check ? "is not reached" : "is reached");
+        orgsctl_report(s, "version", apr_itoa(s->pool, ORGS_SCHEMA_VERSION),
+                       s->check ? "is not reached" : "is reached");
     }
-    return s->check || orgsctl_ask(s, NULL, "REPLACE INTO schema_version (id, version, oldest_module, steps) "
-                           "VALUES (1, %d, %d, %d)",
-                           ORGS_SCHEMA_VERSION, ORGS_MODULE_OLDEST, s->steps);
+    return s->check
+           || orgsctl_ask(s, NULL,
+                          "REPLACE INTO schema_version (id, version, oldest_module, steps) "
+                          "VALUES (1, %d, %d, %d)",
+                          ORGS_SCHEMA_VERSION, ORGS_MODULE_OLDEST, s->steps);
 }
 
 /* Every routine is taken apart in one way; a file of sql/ that breaks it is a mistake of ours. */
@@ -241,7 +255,7 @@ static int take_lock(orgsctl_schema_t *s)
     if (!orgsctl_ask(s, &rows, "SELECT GET_LOCK('orgsctl.%.32s', %d)", orgsctl_digest(s->pool, s->dbname), LOCK_WAIT)) {
         return 0;
     }
-    if (strcmp(orgsctl_column(&rows, 0, 0), "1") != 0) {
+    if (strcmp(orgsctl_cell(&rows, 0, 0), "1") != 0) {
         orgsctl_fail(s->ctl, "another `orgsctl schema` is at work on this database");
         return 0;
     }

@@ -135,7 +135,7 @@ static int revoke_one(orgsctl_t *ctl)
     }
     else {
         /* not echoed: it may be the token itself */
-        return orgsctl_fail(ctl, "That is no token's id. A token itself goes to standard input: orgsctl token revoke -");
+        return orgsctl_fail(ctl, "That is no token's id. For a token itself: orgsctl token revoke -");
     }
     if (!orgsctl_done(ctl, orgs_store_token_revoke(&ctl->db, ctl->pool, by_id, digest, &outcome), &outcome, "")) {
         return ORGSCTL_FAILED;

@@ -125,19 +125,21 @@ for my $case (@mounts) {
     my ($vhost, $mount) = @$case;
     my $what = "$vhost $mount";
     my %here = (vhost => $vhost, token => $ada);
-    my $list = api(GET => $mount || '/', %here);
+    # httpd's <Location "/x/"> does not hold "/x"
+    my $root = $vhost eq 'orgs_root' || $mount eq '/second' ? "$mount/" : $mount;
+    my $list = api(GET => $root, %here);
     answers($list, 200, "$what: the list");
     answers(api(GET => "$mount/", %here), 200, "$what: with a slash");
-    my $made = api(POST => $mount || '/', %here, json => {name => "By $vhost $mount"});
+    my $made = api(POST => $root, %here, json => {name => "By $vhost $mount"});
     answers($made, 201, "$what: create");
     is($made->{headers}{location}, "$mount/$made->{json}{id}", "$what: Location is path-absolute and below the mount");
     answers(api(GET => "$made->{headers}{location}", %here), 200, "$what: Location leads there");
-    my $page = api(GET => ($mount || '/') . '?limit=1', %here);
+    my $page = api(GET => "$root?limit=1", %here);
     my ($next) = ($page->{headers}{link} // '') =~ /^<([^>]+)>; rel="next"$/;
     like($next // '', qr{^\Q${mount}\E/?\?}, "$what: Link is below the mount");
     answers(api(GET => $next // '/none', %here), 200, "$what: Link leads there");
     problem(api(GET => "$mount/$id/none", %here), 404, 'not_found', "$what: no such path");
-    problem(api(PUT => $mount || '/', %here, json => {}), 405, 'method_not_allowed', "$what: 405");
+    problem(api(PUT => $root, %here, json => {}), 405, 'method_not_allowed', "$what: 405");
     answers(api(DELETE => "$mount/$made->{json}{id}", %here), 200, "$what: delete");
     problem(api(GET => $made->{headers}{location}, %here), 404, 'organization_not_found', "$what: gone");
 }

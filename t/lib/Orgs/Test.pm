@@ -293,23 +293,46 @@ sub sql {
         @more = ("--socket=$run/db/socket", '--database=orgs', "--user=$options{user}") if $options{user};
     }
     push @more, "--database=$options{database}" if $options{database};
-    require IPC::Open3;
-    my $pid = IPC::Open3::open3(my $in, my $out, undef, 'mariadb', "--defaults-file=$cnf", @more,
-        '--default-character-set=utf8mb4', '--batch', '--skip-column-names', '--raw', '--comments');
-    # one writer and one reader: the statements are small or the answer is
-    my $text = $statements;
+    my $text = $statements =~ s/[;\s]*\z//r;
     utf8::encode($text) if utf8::is_utf8($text);
-    local $SIG{PIPE} = 'IGNORE';
-    print $in $text;
-    close $in;
-    my $answer = do { local $/; <$out> } // '';
-    waitpid $pid, 0;
-    my $failed = $? != 0;
+    my ($answer, $failed) = ask_client([$cnf, @more], $text);
     if ($options{fails}) {
         return $failed ? ($answer =~ /^ERROR (\d+)/m ? $1 : -1) : 0;
     }
     die "sql: $answer\nin: " . substr($statements, 0, 300) if $failed;
     return map { [map { $_ eq 'NULL' ? undef : $_ } split /\t/, $_, -1] } split /\n/, $answer;
+}
+
+# The client is kept, one for each account and process, until an error ends it.
+my (%clients, $clients_pid);
+
+sub ask_client {
+    my ($arguments, $text) = @_;
+    if (($clients_pid // 0) != $$) {
+        %clients = ();
+        $clients_pid = $$;
+    }
+    my $name = join "\0", @$arguments;
+    my $client = $clients{$name} ||= do {
+        require IPC::Open3;
+        my $pid = IPC::Open3::open3(my $in, my $out, undef, 'mariadb', "--defaults-file=$arguments->[0]",
+            @$arguments[1 .. $#$arguments], qw(--default-character-set=utf8mb4 --batch --skip-column-names --raw
+            --unbuffered --skip-reconnect));
+        $in->autoflush(1);
+        {pid => $pid, in => $in, out => $out};
+    };
+    local $SIG{PIPE} = 'IGNORE';
+    my $end = sprintf 'end of answer %d-%06d', $$, int rand 1e6;
+    print {$client->{in}} "$text;\nSELECT '$end';\n";
+    my $answer = '';
+    while (defined(my $line = readline $client->{out})) {
+        return ($answer, 0) if $line eq "$end\n";
+        $answer .= $line;
+    }
+    delete $clients{$name};
+    close $client->{in};
+    waitpid $client->{pid}, 0;
+    return ($answer, 1);
 }
 
 sub sql_value {

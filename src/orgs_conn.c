@@ -6,21 +6,16 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <mysql.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "orgs_id.h"
 #include "orgs_limits.h"
+#include "orgs_stmt.h"
 #include "orgs_watchdog.h"
 
-#define PARAMS_MAX 16
-#define COLUMNS_MAX 32
-/* what of a value is fetched with its row; longer ones are asked for */
-#define INLINE_LEN 160
-
-#define ER_LOST 2013u
+/* ours: the server can be reached, but not be worked with */
 #define ER_UNFIT 1289u
 
 /* my_bool of Connector/C, bool of Oracle's library */
@@ -158,12 +153,6 @@ static int end(orgs_conn_t *conn)
     return shut;
 }
 
-static void fail(apr_pool_t *pool, orgs_dberr_t *error, unsigned int number, const char *text)
-{
-    error->number = number != 0 ? number : ER_LOST;
-    error->text = apr_pstrdup(pool, text != NULL && *text != '\0' ? text : "the connection was lost");
-}
-
 /* A rogue server may ask for a file whatever the statement. */
 static int infile_init(void **handle, const char *name, void *data)
 {
@@ -235,7 +224,7 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
 
     conn->my = mysql_init(NULL);
     if (conn->my == NULL) {
-        fail(pool, error, 2008, "out of memory");
+        orgs_dberr_set(pool, error, 2008, "out of memory");
         return 0;
     }
     mysql_options(conn->my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
@@ -247,10 +236,10 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
     set_ssl(conn->my, params, mode);
     if (mysql_real_connect(conn->my, host, params->user, params->password, dbname, params->port, params->socket,
                            CLIENT_FOUND_ROWS) == NULL) {
-        fail(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
+        orgs_dberr_set(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
     }
     else if (mode != ORGS_SSL_DISABLED && mysql_get_ssl_cipher(conn->my) == NULL) {
-        fail(pool, error, 2026, "the server offers no TLS, and without it nothing is said");
+        orgs_dberr_set(pool, error, 2026, "the server offers no TLS, and without it nothing is said");
     }
     else {
         int fd = socket_of(conn->my);
@@ -273,7 +262,7 @@ void orgs_conn_text(orgs_conn_t *conn, apr_pool_t *pool, const char *text, orgs_
     mysql_thread_init();
     if (mysql_real_query(conn->my, text, (unsigned long)strlen(text)) != 0
         || ((result = mysql_store_result(conn->my)) == NULL && mysql_field_count(conn->my) > 0)) {
-        fail(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
+        orgs_dberr_set(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
     }
     else if (result != NULL) {
         apr_size_t columns = mysql_num_fields(result);
@@ -373,7 +362,7 @@ static int make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_ti
         sentence = rows.count == 1 ? unfit(pool, &rows) : "the session cannot be read back";
     }
     if (sentence != NULL) {
-        fail(pool, error, ER_UNFIT, sentence);
+        orgs_dberr_set(pool, error, ER_UNFIT, sentence);
     }
     if (error->number != 0) {
         orgs_conn_close(conn);
@@ -426,243 +415,17 @@ int orgs_conn_rollback(orgs_conn_t *conn, apr_time_t deadline)
     return !end(conn) && !failed;
 }
 
-/* The statement, prepared on this connection when it is first needed. */
-static MYSQL_STMT *prepared(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, orgs_dberr_t *error)
-{
-    const orgs_sql_t *statement = orgs_sql(sql);
-    MYSQL_STMT *stmt = conn->stmts[sql];
-
-    if (stmt != NULL) {
-        return stmt;
-    }
-    stmt = mysql_stmt_init(conn->my);
-    if (stmt == NULL) {
-        fail(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
-        return NULL;
-    }
-    if (mysql_stmt_prepare(stmt, statement->text, (unsigned long)strlen(statement->text)) != 0) {
-        fail(pool, error, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
-        mysql_stmt_close(stmt);
-        return NULL;
-    }
-    if (mysql_stmt_param_count(stmt) != (unsigned long)statement->params) {
-        fail(pool, error, 2031, "the statement has another number of parameters");
-        mysql_stmt_close(stmt);
-        return NULL;
-    }
-    conn->stmts[sql] = stmt;
-    return stmt;
-}
-
-static void to_mysql_time(MYSQL_TIME *to, apr_time_t at)
-{
-    apr_time_exp_t t;
-
-    apr_time_exp_gmt(&t, at);
-    memset(to, 0, sizeof(*to));
-    to->year = (unsigned int)t.tm_year + 1900;
-    to->month = (unsigned int)t.tm_mon + 1;
-    to->day = (unsigned int)t.tm_mday;
-    to->hour = (unsigned int)t.tm_hour;
-    to->minute = (unsigned int)t.tm_min;
-    to->second = (unsigned int)t.tm_sec;
-    to->second_part = (unsigned long)(t.tm_usec / 1000 * 1000);
-    to->time_type = MYSQL_TIMESTAMP_DATETIME;
-}
-
-static apr_time_t from_mysql_time(const MYSQL_TIME *from)
-{
-    apr_time_exp_t t;
-    apr_time_t at = -1;
-
-    memset(&t, 0, sizeof(t));
-    t.tm_year = (apr_int32_t)from->year - 1900;
-    t.tm_mon = (apr_int32_t)from->month - 1;
-    t.tm_mday = (apr_int32_t)from->day;
-    t.tm_hour = (apr_int32_t)from->hour;
-    t.tm_min = (apr_int32_t)from->minute;
-    t.tm_sec = (apr_int32_t)from->second;
-    t.tm_usec = (apr_int32_t)from->second_part;
-    apr_time_exp_gmt_get(&at, &t);
-    return at;
-}
-
-static int bind_params(MYSQL_STMT *stmt, const orgs_value_t *params, int count, MYSQL_BIND *binds, MYSQL_TIME *times)
-{
-    int i;
-
-    memset(binds, 0, sizeof(*binds) * PARAMS_MAX);
-    for (i = 0; i < count; i++) {
-        switch (params[i].type) {
-        case ORGS_NULL:
-            binds[i].buffer_type = MYSQL_TYPE_NULL;
-            break;
-        case ORGS_INT:
-            binds[i].buffer_type = MYSQL_TYPE_LONGLONG;
-            binds[i].buffer = (void *)(apr_uintptr_t)&params[i].number;
-            break;
-        case ORGS_BYTES:
-            binds[i].buffer_type = MYSQL_TYPE_STRING;
-            binds[i].buffer = (void *)(apr_uintptr_t)params[i].bytes;
-            binds[i].buffer_length = (unsigned long)params[i].len;
-            break;
-        case ORGS_TIME:
-            to_mysql_time(&times[i], params[i].number);
-            binds[i].buffer_type = MYSQL_TYPE_DATETIME;
-            binds[i].buffer = &times[i];
-            break;
-        }
-    }
-    return count == 0 || mysql_stmt_bind_param(stmt, binds) == 0;
-}
-
-/* Where one row of a result lands. */
-typedef struct {
-    MYSQL_BIND binds[COLUMNS_MAX];
-    unsigned long lengths[COLUMNS_MAX];
-    flag_t nulls[COLUMNS_MAX];
-    union {
-        apr_int64_t number;
-        MYSQL_TIME time;
-        char bytes[INLINE_LEN];
-    } cells[COLUMNS_MAX];
-} landing_t;
-
-static int bind_result(MYSQL_STMT *stmt, const char *columns, landing_t *landing)
-{
-    int i;
-
-    memset(landing->binds, 0, sizeof(landing->binds));
-    for (i = 0; columns[i] != '\0'; i++) {
-        MYSQL_BIND *bind = &landing->binds[i];
-
-        bind->buffer = &landing->cells[i];
-        bind->buffer_length = sizeof(landing->cells[i]);
-        bind->length = &landing->lengths[i];
-        bind->is_null = &landing->nulls[i];
-        bind->buffer_type = columns[i] == 'i'   ? MYSQL_TYPE_LONGLONG
-                            : columns[i] == 't' ? MYSQL_TYPE_DATETIME
-                                                : MYSQL_TYPE_STRING;
-    }
-    return mysql_stmt_bind_result(stmt, landing->binds) == 0;
-}
-
-/* Copies one column of the row in hand. Zero if a long value could not be fetched. */
-static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, landing_t *landing, unsigned int i,
-                      orgs_value_t *value)
-{
-    char *bytes;
-
-    memset(value, 0, sizeof(*value));
-    if (landing->nulls[i]) {
-        return 1;
-    }
-    switch (column) {
-    case 'i':
-        value->type = ORGS_INT;
-        value->number = landing->cells[i].number;
-        return 1;
-    case 't':
-        value->type = ORGS_TIME;
-        value->number = from_mysql_time(&landing->cells[i].time);
-        return 1;
-    default:
-        break;
-    }
-    value->type = ORGS_BYTES;
-    value->len = landing->lengths[i];
-    bytes = apr_palloc(pool, value->len + 1);
-    value->bytes = bytes;
-    bytes[value->len] = '\0';
-    if (value->len <= INLINE_LEN) {
-        memcpy(bytes, landing->cells[i].bytes, value->len);
-        return 1;
-    }
-    landing->binds[i].buffer = bytes;
-    landing->binds[i].buffer_length = value->len;
-    if (mysql_stmt_fetch_column(stmt, &landing->binds[i], i, 0) != 0) {
-        return 0;
-    }
-    landing->binds[i].buffer = &landing->cells[i];
-    landing->binds[i].buffer_length = sizeof(landing->cells[i]);
-    return 1;
-}
-
-/* Reads the rows of the result in hand. Zero if it failed; rows then holds those that came whole. */
-static int take_rows(MYSQL_STMT *stmt, apr_pool_t *pool, const char *columns, orgs_rows_t *rows)
-{
-    unsigned int width = (unsigned int)strlen(columns);
-    landing_t landing;
-    orgs_value_t *value;
-    apr_size_t count;
-    int status = 0;
-
-    if (!bind_result(stmt, columns, &landing) || mysql_stmt_store_result(stmt) != 0) {
-        return 0;
-    }
-    count = (apr_size_t)mysql_stmt_num_rows(stmt);
-    value = apr_palloc(pool, sizeof(*value) * (width * count + 1));
-    rows->values = value;
-    rows->columns = (int)width;
-    while ((apr_size_t)rows->count < count
-           && ((status = mysql_stmt_fetch(stmt)) == 0 || status == MYSQL_DATA_TRUNCATED)) {
-        unsigned int i;
-
-        for (i = 0; i < width; i++, value++) {
-            if (!take_value(stmt, pool, columns[i], &landing, i, value)) {
-                return 0;
-            }
-        }
-        rows->count++;
-    }
-    return (apr_size_t)rows->count == count;
-}
-
-/* Executes, and reads every result to its end: whatever is left unread would be in the next one's way. */
-static int run(MYSQL_STMT *stmt, apr_pool_t *pool, const orgs_sql_t *statement, orgs_rows_t *rows)
-{
-    int taken = 0;
-    int status;
-
-    if (mysql_stmt_execute(stmt) != 0) {
-        return 0;
-    }
-    do {
-        unsigned int fields = mysql_stmt_field_count(stmt);
-
-        if (fields > 0 && !taken) {
-            if (fields != strlen(statement->columns) || !take_rows(stmt, pool, statement->columns, rows)) {
-                return 0;
-            }
-            taken = 1;
-        }
-        if (fields > 0) {
-            mysql_stmt_free_result(stmt);
-        }
-        status = mysql_stmt_next_result(stmt);
-    } while (status == 0);
-    return status == -1;
-}
-
 void orgs_conn_query(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, const orgs_value_t *params,
                      apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *error)
 {
-    const orgs_sql_t *statement = orgs_sql(sql);
-    MYSQL_BIND binds[PARAMS_MAX];
-    MYSQL_TIME times[PARAMS_MAX];
-    MYSQL_STMT *stmt;
-    int done;
-
     memset(rows, 0, sizeof(*rows));
     memset(error, 0, sizeof(*error));
     begin(conn, deadline);
-    stmt = prepared(conn, pool, sql, error);
-    done = stmt != NULL && bind_params(stmt, params, statement->params, binds, times)
-           && run(stmt, pool, statement, rows);
-    if (end(conn)) {
-        fail(pool, error, ER_LOST, "the server did not answer in time");
+    /* prepared on this connection when it is first needed */
+    if (conn->stmts[sql] != NULL || (conn->stmts[sql] = orgs_stmt_prepare(conn->my, pool, sql, error)) != NULL) {
+        orgs_stmt_run(conn->stmts[sql], pool, sql, params, rows, error);
     }
-    else if (stmt != NULL && !done) {
-        fail(pool, error, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
+    if (end(conn)) {
+        orgs_dberr_set(pool, error, ORGS_ER_LOST, "the server did not answer in time");
     }
 }

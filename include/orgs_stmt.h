@@ -1,0 +1,29 @@
+/*
+ * One prepared statement: preparing it, its parameters, its results.
+ */
+#ifndef ORGS_STMT_H
+#define ORGS_STMT_H
+
+#include <mysql.h>
+
+#include "orgs_conn.h"
+
+/* What stands for an error without a number too: nothing is known of the connection any more. */
+#define ORGS_ER_LOST 2013u
+
+/** Fills an error, its text allocated in pool; number 0 becomes ORGS_ER_LOST. */
+void orgs_dberr_set(apr_pool_t *pool, orgs_dberr_t *error, unsigned int number, const char *text);
+
+/** Prepares the statement of a symbol; NULL, and error, if the server refuses or is lost. */
+MYSQL_STMT *orgs_stmt_prepare(MYSQL *my, apr_pool_t *pool, orgs_sql_e sql, orgs_dberr_t *error);
+
+/**
+ * Runs it, and reads all results to their end.
+ * @param params as many as it has
+ * @param rows   what came, allocated in pool; may hold rows though an error followed
+ * @param error  set if anything failed
+ */
+void orgs_stmt_run(MYSQL_STMT *stmt, apr_pool_t *pool, orgs_sql_e sql, const orgs_value_t *params, orgs_rows_t *rows,
+                   orgs_dberr_t *error);
+
+#endif

@@ -24,7 +24,13 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value
     sql_json uuid raw raw_request parse_answers race until_true long_or expect_log log_lines json_text hostport
-    test_name top ago port_of status_counter done_testing now_ms id_in_sql);
+    test_name top ago port_of many_organizations raw_connection read_some read_all httpd_children status_counter done_testing now_ms id_in_sql);
+
+# What Apache::Test wrote down when it configured the server is all we need; finding it out again takes seconds.
+{
+    no warnings 'redefine';
+    *Apache::Test::config = \&Apache::Test::basic_config;
+}
 
 my $top = $ENV{ORGS_TEST_TOP} or die "run this by t/run\n";
 my $test_name = basename($0, '.t');
@@ -278,6 +284,47 @@ sub organization_with {
     return $organization;
 }
 
+# N organizations by SQL, of which the user is an admin (role => 'member': a member), with ids in the order made, a
+# second ago. Gives the ids. description => N: that many characters each; every => N: each N-th is inactive.
+my $many_clock = now_ms() - 86_400_000;
+
+sub many_organizations {
+    my ($n, $user, %options) = @_;
+    my $role = $options{role} // 'admin';
+    my $user_id = id_in_sql($user->{id});
+    my $text = $options{description} ? "'" . 'd' x $options{description} . "'" : 'NULL';
+    my (@ids, @organizations, @memberships);
+    for my $number (1 .. $n) {
+        my $id = uuid($many_clock++);
+        my $active = $options{every} && $number % $options{every} == 0 ? 0 : 1;
+        push @ids, $id;
+        my $hex = id_in_sql($id);
+        push @organizations, "($hex,'Organization $number',$text,$active,1,1,1,$user_id,UTC_TIMESTAMP(3),UTC_TIMESTAMP(3))";
+        push @memberships, "($hex,$user_id,'$role',UTC_TIMESTAMP(3))";
+    }
+    while (my @rows = splice @organizations, 0, 500) {
+        sql($options{sql} || {}, 'INSERT INTO organizations (id, name, description, active, members, seq, version, created_by, created_at, '
+            . 'updated_at) VALUES ' . join ',', @rows);
+    }
+    while (my @rows = splice @memberships, 0, 500) {
+        sql($options{sql} || {}, 'INSERT INTO memberships (organization_id, user_id, role, joined_at) VALUES ' . join ',', @rows);
+    }
+    return @ids;
+}
+
+# The processes that answer.
+sub httpd_children {
+    open my $fh, '<', "$top/t/logs/httpd.pid" or die "httpd.pid: $!";
+    chomp(my $parent = <$fh>);
+    my @children;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $stat or next;
+        my $line = <$in> // next;
+        push @children, $1 if $line =~ /^(\d+) \(.*\) \S $parent /;
+    }
+    return @children;
+}
+
 # --- the database ---------------------------------------------------------------------------------------------------
 
 # sql(STATEMENTS): the rows, each an array of texts (undef: NULL). sql({account => 'orgs', run => ..., fails => 1}, ...):
@@ -394,6 +441,28 @@ sub raw_request {
     shutdown $socket, 1 if $options{half};
     my $answer = read_all($socket, $options{timeout} // 60);
     return wantarray ? (parse_answers($answer), $answer) : (parse_answers($answer))[0];
+}
+
+# A connection with little room for what comes: a client that does not read stops the server.
+sub raw_connection {
+    my ($vhost, %options) = @_;
+    require Socket;
+    socket my $socket, Socket::PF_INET(), Socket::SOCK_STREAM(), 0 or die "socket: $!";
+    setsockopt $socket, Socket::SOL_SOCKET(), Socket::SO_RCVBUF(), pack 'i', $options{room} // 4096;
+    my ($host, $port) = split /:/, hostport($vhost);
+    connect $socket, Socket::pack_sockaddr_in($port, Socket::inet_aton($host)) or die "connect: $!";
+    return $socket;
+}
+
+# Reads at least so many bytes, if they come.
+sub read_some {
+    my ($socket, $bytes) = @_;
+    my $answer = '';
+    while (length $answer < $bytes) {
+        sysread $socket, my $piece, 4096 or last;
+        $answer .= $piece;
+    }
+    return $answer;
 }
 
 sub read_all {

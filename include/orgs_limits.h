@@ -51,8 +51,10 @@
 
 /* runs of a write that lost against another one */
 #define ORGS_CALL_TRIES 10
-/* seconds that a database known to be down is left alone; what Retry-After says */
+/* seconds that a database known to be down is left alone; that looking whether it is back may take; what Retry-After
+ * says */
 #define ORGS_BREAKER_SECONDS 1
+#define ORGS_PROBE_SECONDS 2
 #define ORGS_RETRY_AFTER "1"
 
 /* the schema: its version, the oldest schema this module works with */

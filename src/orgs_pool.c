@@ -149,8 +149,9 @@ static void leave(orgs_pool_t *pool)
 
 /* Asks whether to connect now. Where the database is down one does, and the others are told so; where it is in
  * doubt one does, and the others wait. */
-static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, apr_time_t deadline)
+static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, apr_time_t *deadline)
 {
+    apr_time_t short_deadline = orgs_clock() + apr_time_from_sec(ORGS_PROBE_SECONDS);
     const orgs_error_t *error = NULL;
 
     apr_thread_mutex_lock(pool->lock);
@@ -162,13 +163,17 @@ static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, apr_tim
         if (!pool->doubt || !pool->probing) {
             break;
         }
-        if (!wait_for_others(pool, deadline)) {
+        if (!wait_for_others(pool, *deadline)) {
             error = unavailable(p, "the database does not answer");
             break;
         }
     }
     if (error == NULL && (pool->down || pool->doubt)) {
         pool->probing = 1;
+    }
+    /* who only looks whether it is back does not hang as long as a server that swallows everything would have it */
+    if (error == NULL && pool->down && short_deadline < *deadline) {
+        *deadline = short_deadline;
     }
     apr_thread_mutex_unlock(pool->lock);
     return error;
@@ -220,7 +225,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
 static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_conn_t *conn, apr_time_t deadline)
 {
     orgs_dberr_t failure;
-    const orgs_error_t *error = may_connect(pool, p, deadline);
+    const orgs_error_t *error = may_connect(pool, p, &deadline);
 
     if (error != NULL) {
         return error;

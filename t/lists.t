@@ -218,7 +218,8 @@ for my $case (
     }
     my ($r) = parse_answers($bytes);
     ok($r->{whole}, 'the list is whole');
-    is(scalar @{$r->{json} || []}, scalar @many, 'and has everything');
+    my $items = () = $r->{body} =~ /[\[,]\{"id":"/g;
+    is($items, scalar @many, 'and has everything');
     SKIP: {
         skip 'memory is measured with one process', 1 if httpd_children() != 1;
         ok($most - $before < 2 * 1024 * 1024, 'memory stays within 2 MiB of before')
@@ -236,7 +237,9 @@ for my $case (
     ($r) = raw_request("GET /organizations HTTP/1.0\r\nAuthorization: Bearer $reader->{token}\r\n\r\n", vhost => 'orgs_narrow');
     is($r->{status}, 200, 'HTTP/1.0');
     ok(!exists $r->{headers}{'transfer-encoding'}, 'without chunks');
-    is(scalar @{$r->{json} || []}, scalar @many, 'and whole');
+    $items = () = $r->{body} =~ /[\[,]\{"id":"/g;
+    is($items, scalar @many, 'everything');
+    is(substr($r->{body}, -2), '}]', 'and whole');
 }
 
 done_testing;

@@ -22,7 +22,7 @@ use IPC::Open3 ();
 use MIME::Base64 qw(encode_base64url);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(steps in_place volley waiting statuses sound ask ask_value crowd enroll license deployment pages
+our @EXPORT = qw(steps in_place volley waiting statuses ends_with races sound ask ask_value crowd enroll license deployment pages
     members_of keys_of event_seq token_text);
 
 sub import {
@@ -407,6 +407,35 @@ sub tool_end {
     my $text = do { local $/; readline $tool->{read} } // '';
     waitpid $tool->{pid}, 0;
     return eval { JSON::PP->new->utf8->decode($text) } // [255, '', "no result: $text"];
+}
+
+# ends_with([ANSWER...], STATUSES): what is wrong where they are none of these, each as statuses() writes them; and
+# whatever is 5xx or no answer.
+sub ends_with {
+    my ($answers, @good) = @_;
+    my $seen = statuses(@$answers);
+    my @wrong = grep { $seen eq $_ } @good ? () : "answered $seen, not " . join(' or ', @good);
+    for my $answer (grep { ref $_ eq 'HASH' && ($_->{status} >= 500 || !$_->{status}) } @$answers) {
+        push @wrong, "answered $answer->{status} $answer->{body}";
+    }
+    return @wrong;
+}
+
+# races([NAME, rounds, rounds of a long run, sub { my ($round, $gated) = @_; ...; return what is wrong }]...): every
+# other round has a gate. Ends at a race's first round that fails.
+sub races {
+    for my $race (@_) {
+        my ($name, $short, $long, $run) = @$race;
+        my $rounds = long_or($long, $short);
+        my ($round, @wrong);
+        for ($round = 0; $round < $rounds && !@wrong; $round++) {
+            @wrong = $run->(int $round / 2, $round % 2);
+        }
+        local $Test::Builder::Level = $Test::Builder::Level + 1;
+        Test::More::ok(!@wrong, "$name: $rounds rounds")
+            or Test::More::diag(join "\n", "round $round of $rounds, " . ($round % 2 ? 'without' : 'with') . ' a gate:', @wrong);
+    }
+    return;
 }
 
 # How many answers of each status and code: "201: 5, 409 seat_limit_reached: 59".

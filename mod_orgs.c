@@ -18,62 +18,21 @@
 #include "orgs_limits.h"
 #include "orgs_watchdog.h"
 
-orgs_request_t *mod_orgs_request_of(request_rec *r)
+/* What the request is to us; from the first time on httpd's own errors on it are problems too. */
+static orgs_request_t *start(request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &orgs_module);
-}
-
-/* mod_unique_id's, else the log's: asked for, since httpd makes that only when something is logged. */
-static const char *request_id_of(request_rec *r)
-{
-    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
-
-    if (id == NULL) {
-        if (r->log_id == NULL) {
-            ap_run_generate_log_id(r->connection, r, &r->log_id);
-        }
-        id = r->log_id;
-    }
-    return id != NULL ? apr_pstrndup(r->pool, id, ORGS_REQUEST_ID_MAX) : NULL;
-}
-
-orgs_request_t *mod_orgs_request_start(request_rec *r)
-{
-    const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
     orgs_request_t *rq = mod_orgs_request_of(r);
-    apr_size_t len;
 
-    if (rq != NULL || dir == NULL || dir->mount == NULL || *dir->mount == '\0') {
-        return rq;
+    if (rq == NULL && (rq = mod_orgs_request_start(r)) != NULL) {
+        mod_orgs_problem_prepare(r);
     }
-    len = dir->mount[1] != '\0' ? strlen(dir->mount) : 0;
-    if (strncmp(r->uri, dir->mount, len) != 0 || (r->uri[len] != '/' && r->uri[len] != '\0')) {
-        return NULL;
-    }
-    rq = apr_pcalloc(r->pool, sizeof(*rq));
-    rq->r = r;
-    rq->dir = dir;
-    rq->server = mod_orgs_config_server(r);
-    rq->mount = dir->mount;
-    rq->request_id = request_id_of(r);
-    if (rq->server->pool != NULL) {
-        orgs_db_init(&rq->db, rq->server->pool);
-    }
-    ap_set_module_config(r->request_config, &orgs_module, rq);
-
-    if (rq->request_id != NULL) {
-        apr_table_setn(r->err_headers_out, "X-Request-Id", rq->request_id);
-    }
-    apr_table_setn(r->err_headers_out, "X-Content-Type-Options", "nosniff");
-    apr_table_mergen(r->err_headers_out, "Vary", "Authorization");
-    mod_orgs_problem_prepare(r);
     return rq;
 }
 
 /* Notes the mount while the <Location>'s configuration is there: before map_to_storage it is reset. */
 static int translate_name(request_rec *r)
 {
-    if (r->proxyreq || mod_orgs_request_start(r) == NULL) {
+    if (r->proxyreq || start(r) == NULL) {
         return DECLINED;
     }
     r->filename = apr_pstrcat(r->pool, "orgs:", r->uri, NULL);
@@ -99,7 +58,7 @@ static int handler(request_rec *r)
     if (r->handler == NULL || strcmp(r->handler, "orgs") != 0) {
         return DECLINED;
     }
-    rq = mod_orgs_request_start(r);
+    rq = start(r);
     if (rq == NULL) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, ORGS_LOGNO(0031) "the handler orgs was reached without a mount: "
                       "it works by SetHandler orgs in a plain <Location>, not by AddHandler or a rewrite rule");

@@ -23,7 +23,8 @@ typedef struct orgs_request_t {
     request_rec *r;
     const mod_orgs_server_t *server;
     const mod_orgs_dir_t *dir;
-    const char *mount;      /* without a slash at the end */
+    const char *root;       /* the mount as the <Location> has it */
+    const char *mount;      /* without slashes at the end, so "" for "/" */
     const char *request_id; /* X-Request-Id */
     orgs_db_t db;
 
@@ -42,10 +43,15 @@ typedef struct orgs_request_t {
     int problem;                 /* the status that a problem was prepared for, or 0 */
 } orgs_request_t;
 
+/* mod_orgs_mount.c */
+
 /** What the request is to us, or NULL where it is not below a mount. */
 orgs_request_t *mod_orgs_request_of(request_rec *r);
 
 /** The same, made where the mount is known from the directory's configuration; NULL where there is none. */
 orgs_request_t *mod_orgs_request_start(request_rec *r);
+
+/** Sets what every answer has, errors included: X-Request-Id, Vary, X-Content-Type-Options. May be repeated. */
+void mod_orgs_request_headers(orgs_request_t *rq);
 
 #endif

@@ -117,7 +117,6 @@ static const char *set_handler(cmd_parms *cmd, void *dirv, const char *handler)
 {
     mod_orgs_dir_t *dir = dirv;
     const ap_directive_t *section = cmd->directive->parent;
-    apr_size_t len;
 
     if (strcasecmp(handler, "orgs") != 0) {
         dir->mount = "";
@@ -131,11 +130,7 @@ static const char *set_handler(cmd_parms *cmd, void *dirv, const char *handler)
                             section == NULL ? "no section" : apr_pstrcat(cmd->pool, section->directive, " ",
                                                                          section->args, NULL));
     }
-    len = strlen(cmd->path);
-    while (len > 0 && cmd->path[len - 1] == '/') {
-        len--;
-    }
-    dir->mount = len > 0 ? apr_pstrmemdup(cmd->pool, cmd->path, len) : "/";
+    dir->mount = apr_pstrdup(cmd->pool, cmd->path);
     server_of(cmd)->mounted = 1;
     return NULL;
 }
@@ -315,6 +310,9 @@ static const char *wrong_together(apr_pool_t *p, const mod_orgs_server_t *conf)
     if (conf->mounted && params.dbname == NULL) {
         return "SetHandler orgs needs the database's name: dbname= in OrgsDBParams, or database= in the file of "
                "OrgsDBDefaultsFile";
+    }
+    if (pool.min > pool.max) {
+        return apr_psprintf(p, "OrgsDBMin %d is more than OrgsDBMax %d", pool.min, pool.max);
     }
     if (pool.min > pool.keep) {
         return apr_psprintf(p, "OrgsDBMin %d is more than OrgsDBKeep %d", pool.min, pool.keep);

@@ -142,6 +142,8 @@ static apr_status_t filter_problem(ap_filter_t *f, apr_bucket_brigade *bb)
         r->content_encoding = NULL;
         ap_set_content_type(r, "application/problem+json");
     }
+    /* where httpd refuses a body's form it has dropped all headers by now */
+    mod_orgs_request_headers(mod_orgs_request_of(r));
     apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
     ap_remove_output_filter(f);
     return ap_pass_brigade(f->next, bb);

@@ -62,10 +62,10 @@ int mod_orgs_response_json(orgs_request_t *rq, int status, json_t *object, const
 
 const char *mod_orgs_response_path(orgs_request_t *rq, const char *below)
 {
-    const char *mount = rq->mount[1] != '\0' ? rq->mount : "";
-    const char *path = apr_pstrcat(rq->r->pool, mount, below, NULL);
+    /* the root keeps the slash that its <Location> wants */
+    const char *path = *below != '\0' ? apr_pstrcat(rq->r->pool, rq->mount, below, NULL) : rq->root;
 
-    return ap_os_escape_path(rq->r->pool, *path != '\0' ? path : "/", 1);
+    return ap_os_escape_path(rq->r->pool, path, 1);
 }
 
 /* Link: rel="next" with the parameters that were given, and the cursor. */

@@ -68,7 +68,7 @@ static int matches(const char *pattern, const char *path, span_t *org, span_t *u
 /* The path below the mount, without the one trailing slash that is tolerated. */
 static const char *path_below(const orgs_request_t *rq)
 {
-    const char *path = rq->r->uri + (rq->mount[1] != '\0' ? strlen(rq->mount) : 0);
+    const char *path = rq->r->uri + strlen(rq->mount);
     apr_size_t len = strlen(path);
 
     return len > 0 && path[len - 1] == '/' ? apr_pstrmemdup(rq->r->pool, path, len - 1) : path;

@@ -3,7 +3,9 @@
  */
 #include "orgs_conn.h"
 
+#include <apr_atomic.h>
 #include <apr_strings.h>
+#include <apr_tables.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -340,7 +342,7 @@ static const char *unfit(apr_pool_t *pool, const orgs_rows_t *rows)
     return NULL;
 }
 
-static int make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_time_t deadline, orgs_dberr_t *error)
+static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_time_t deadline, orgs_dberr_t *error)
 {
     const char *sentence = NULL;
     orgs_rows_t rows;
@@ -367,29 +369,55 @@ static int make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_ti
     if (error->number != 0) {
         orgs_conn_close(conn);
     }
-    return error->number == 0;
+}
+
+/* Which of several hosts is tried first: another one after the time was up before all had their turn, as when a name
+ * server does not answer for the first. */
+static volatile apr_uint32_t first_host;
+
+/* The hosts in the order in which they are tried; the socket is a NULL among them. */
+static apr_array_header_t *hosts_of(apr_pool_t *pool, const orgs_params_t *params)
+{
+    apr_array_header_t *named = apr_array_make(pool, 4, sizeof(char *));
+    apr_array_header_t *ordered = apr_array_make(pool, 4, sizeof(char *));
+    char *hosts = params->hosts != NULL ? apr_pstrdup(pool, params->hosts) : NULL;
+    char *state = NULL;
+    char *host = hosts != NULL ? apr_strtok(hosts, ", ", &state) : NULL;
+    int first = (int)(apr_atomic_read32(&first_host) & 0xffffu);
+    int i;
+
+    do {
+        APR_ARRAY_PUSH(named, char *) = host;
+    } while (host != NULL && (host = apr_strtok(NULL, ", ", &state)) != NULL);
+    for (i = 0; i < named->nelts; i++) {
+        APR_ARRAY_PUSH(ordered, char *) = APR_ARRAY_IDX(named, (first + i) % named->nelts, char *);
+    }
+    return ordered;
 }
 
 static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int bare, int timeout,
                       apr_time_t deadline, orgs_dberr_t *error)
 {
     const char *dbname = bare ? NULL : params->dbname;
-    char *hosts = params->hosts != NULL ? apr_pstrdup(pool, params->hosts) : NULL;
-    char *state = NULL;
-    char *host = hosts != NULL ? apr_strtok(hosts, ", ", &state) : NULL;
+    apr_array_header_t *hosts = hosts_of(pool, params);
+    int i;
 
     mysql_thread_init();
     conn->busy = 1;
-    do {
+    for (i = 0; i < hosts->nelts && conn->my == NULL && (i == 0 || orgs_clock() < deadline); i++) {
+        const char *host = APR_ARRAY_IDX(hosts, i, const char *);
+
         memset(error, 0, sizeof(*error));
-        if (connect_host(conn, pool, params, host, dbname, deadline, error)
-            && (bare || make_session(conn, pool, timeout, deadline, error))) {
-            break;
+        if (connect_host(conn, pool, params, host, dbname, deadline, error) && !bare) {
+            make_session(conn, pool, timeout, deadline, error);
         }
-        if (host != NULL) {
+        if (host != NULL && conn->my == NULL) {
             error->text = apr_pstrcat(pool, host, ": ", error->text, NULL);
         }
-    } while (host != NULL && (host = apr_strtok(NULL, ", ", &state)) != NULL && orgs_clock() < deadline);
+    }
+    if (conn->my == NULL && i < hosts->nelts) {
+        apr_atomic_inc32(&first_host);
+    }
     conn->busy = 0;
     return conn->my != NULL;
 }

@@ -210,7 +210,7 @@ static int superuser(orgsctl_t *ctl)
 
 static const orgsctl_option_t add_options[] = {
     {"name", "N", "what people call the user"},
-    {"external-id", "X", "what OrgsRemoteUser external-id compares"},
+    {"external-id", "X", "the id of another system that knows this user"},
     {"superuser", NULL, "counts as admin of every organization"},
     {"stdin", NULL, "adds one user for each line of standard input, an email"},
     {NULL, NULL, NULL}};

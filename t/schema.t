@@ -67,7 +67,6 @@ for my $round (1 .. long_or(10, 3)) {
 # --- mended -------------------------------------------------------------------------------------------------------------------------
 
 my $create = 'organization_create_v1';
-my ($body) = map { $_->[0] } $db->sql("SELECT 1");
 # [what happened, statements, what --check names]
 for my $case (
     ['a dropped procedure',          'DROP PROCEDURE made.organization_delete_v1',                                  qr/organization_delete_v1.*missing/],
@@ -75,7 +74,8 @@ for my $case (
     ['a dropped view',               'DROP VIEW made.licenses_v1',                                                  qr/licenses_v1.*missing/],
     ['a changed procedure',          "CREATE OR REPLACE DEFINER = `orgs_definer`\@`localhost` PROCEDURE made.event_settle_v1(IN p_event BINARY(16)) MODIFIES SQL DATA SELECT 'hello', 0, NULL",
                                                                                                                     qr/event_settle_v1.*(?:chang|differ)/],
-    ['a changed view',               'CREATE OR REPLACE SQL SECURITY INVOKER VIEW made.licenses_v1 AS SELECT *, "active" AS status FROM made.licenses', qr/licenses_v1.*(?:chang|differ)/],
+    ['a changed view',               'CREATE OR REPLACE DEFINER = orgs_definer@localhost SQL SECURITY INVOKER VIEW made.licenses_v1 AS SELECT *, "active" AS status FROM made.licenses', qr/licenses_v1.*(?:chang|differ)/],
+    ['a view of another owner',      'CREATE OR REPLACE DEFINER = root@localhost SQL SECURITY INVOKER VIEW made.licenses_v1 AS SELECT * FROM made.licenses', qr/licenses_v1.*own/],
     ['a procedure of another owner', "UPDATE mysql.proc SET definer = 'root\@localhost' WHERE db = 'made' AND name = '$create'", qr/$create.*(?:own|definer)/],
     ['all of another owner',         "UPDATE mysql.proc SET definer = 'restored\@10.0.0.1' WHERE db = 'made'",      qr/$create.*(?:own|definer)/],
     ['rights of the caller',         "ALTER PROCEDURE made.$create SQL SECURITY INVOKER",                           qr/$create.*(?:chang|differ)/],

@@ -40,6 +40,14 @@ ServerName 127.0.0.1
 Listen 127.0.0.1:$port
 Include "$top/t/conf/base.conf"
 TypesConfig /dev/null
+StartServers 1
+<IfModule !mpm_prefork_module>
+    ServerLimit 1
+    ThreadsPerChild 25
+    MinSpareThreads 1
+    MaxSpareThreads 25
+    MaxRequestWorkers 25
+</IfModule>
 DocumentRoot "$directory/htdocs"
 $text
 END

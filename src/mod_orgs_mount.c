@@ -1,0 +1,72 @@
+/*
+ * A request below a mount: its beginning.
+ */
+#include "mod_orgs.h"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+#include "mod_orgs_config.h"
+#include "orgs_limits.h"
+
+orgs_request_t *mod_orgs_request_of(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &orgs_module);
+}
+
+/* mod_unique_id's, else the log's: asked for, since httpd makes that only when something is logged. */
+static const char *request_id_of(request_rec *r)
+{
+    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+
+    if (id == NULL) {
+        if (r->log_id == NULL) {
+            ap_run_generate_log_id(r->connection, r, &r->log_id);
+        }
+        id = r->log_id;
+    }
+    return id != NULL ? apr_pstrndup(r->pool, id, ORGS_REQUEST_ID_MAX) : NULL;
+}
+
+void mod_orgs_request_headers(orgs_request_t *rq)
+{
+    apr_table_t *headers = rq->r->err_headers_out;
+
+    if (rq->request_id != NULL) {
+        apr_table_setn(headers, "X-Request-Id", rq->request_id);
+    }
+    apr_table_setn(headers, "X-Content-Type-Options", "nosniff");
+    if (!ap_find_token(rq->r->pool, apr_table_get(headers, "Vary"), "Authorization")) {
+        apr_table_mergen(headers, "Vary", "Authorization");
+    }
+}
+
+orgs_request_t *mod_orgs_request_start(request_rec *r)
+{
+    const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
+    orgs_request_t *rq = mod_orgs_request_of(r);
+    apr_size_t len;
+
+    if (rq != NULL || dir == NULL || dir->mount == NULL || *dir->mount == '\0') {
+        return rq;
+    }
+    for (len = strlen(dir->mount); len > 0 && dir->mount[len - 1] == '/'; len--) {
+    }
+    if (strncmp(r->uri, dir->mount, len) != 0 || (r->uri[len] != '/' && r->uri[len] != '\0')) {
+        return NULL;
+    }
+    rq = apr_pcalloc(r->pool, sizeof(*rq));
+    rq->r = r;
+    rq->dir = dir;
+    rq->server = mod_orgs_config_server(r);
+    rq->root = dir->mount;
+    rq->mount = apr_pstrmemdup(r->pool, dir->mount, len);
+    rq->request_id = request_id_of(r);
+    if (rq->server->pool != NULL) {
+        orgs_db_init(&rq->db, rq->server->pool);
+    }
+    ap_set_module_config(r->request_config, &orgs_module, rq);
+
+    mod_orgs_request_headers(rq);
+    return rq;
+}

@@ -28,17 +28,21 @@ static const char *request_id_of(request_rec *r)
     return id != NULL ? apr_pstrndup(r->pool, id, ORGS_REQUEST_ID_MAX) : NULL;
 }
 
+/* Sets a header of the answer where it is not there yet: httpd may have moved it between its tables, or dropped it. */
+static void set_header(request_rec *r, const char *name, const char *value)
+{
+    if (apr_table_get(r->err_headers_out, name) == NULL && apr_table_get(r->headers_out, name) == NULL) {
+        apr_table_setn(r->err_headers_out, name, value);
+    }
+}
+
 void mod_orgs_request_headers(orgs_request_t *rq)
 {
-    apr_table_t *headers = rq->r->err_headers_out;
-
     if (rq->request_id != NULL) {
-        apr_table_setn(headers, "X-Request-Id", rq->request_id);
+        set_header(rq->r, "X-Request-Id", rq->request_id);
     }
-    apr_table_setn(headers, "X-Content-Type-Options", "nosniff");
-    if (!ap_find_token(rq->r->pool, apr_table_get(headers, "Vary"), "Authorization")) {
-        apr_table_mergen(headers, "Vary", "Authorization");
-    }
+    set_header(rq->r, "X-Content-Type-Options", "nosniff");
+    set_header(rq->r, "Vary", "Authorization");
 }
 
 orgs_request_t *mod_orgs_request_start(request_rec *r)

@@ -44,7 +44,7 @@ my @directives = (
     ['OrgsMaxOrganizations 1.5',               qr/OrgsMaxOrganizations 1.5: this must be/],
     ["OrgsDBMin 3\nOrgsDBKeep 2",              qr/OrgsDBMin 3 is more than OrgsDBKeep 2/],
     ["OrgsDBKeep 9\nOrgsDBMax 8",              qr/OrgsDBKeep 9 is more than OrgsDBMax 8/],
-    ["OrgsDBMin 20",                           qr/OrgsDBKeep 20 is more than OrgsDBMax 8/],
+    ["OrgsDBMin 20",                           qr/OrgsDBMin 20 is more than OrgsDBMax 8/],
     ['OrgsNothing x',                          qr/Invalid command 'OrgsNothing'/],
 );
 for my $case (@directives) {
@@ -139,7 +139,7 @@ for my $case (
         . "OrgsMaxOrganizations 0\n$mounted",                       undef],
     ["${database}OrgsMayCreate ANY\nOrgsMaxOrganizations Unlimited\n$mounted", undef],
     ["${database}<Location \"/organizations\">\nSetHandler orgs\nOrgsMaxBody 1\n</Location>", undef],
-    ["OrgsDBMin 5\nOrgsDBKeep 5\n<VirtualHost *:80>\nOrgsDBMax 4\n</VirtualHost>", qr/OrgsDBKeep 5 is more than OrgsDBMax 4/],
+    ["OrgsDBMin 5\nOrgsDBKeep 5\n<VirtualHost *:80>\nOrgsDBMax 4\n</VirtualHost>", qr/OrgsDBMin 5 is more than OrgsDBMax 4/],
     ['',                                                            undef],
 ) {
     my ($configuration, $sentence) = @$case;

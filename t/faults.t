@@ -14,7 +14,7 @@ sub events { my ($id, $action) = @_; return sql_value("SELECT COUNT(*) FROM even
 # Each writes once, and says whether it was done: how to prepare, the request, and what of the two is true.
 my %writes = (
     POST => {
-        before  => sub { {name => 'Fault ' . ++$counter} },
+        before  => sub { return {name => 'Fault ' . ++$counter} },
         request => sub { my ($o) = @_; api(POST => '', %here, json => {name => $o->{name}, description => 'd'}) },
         done    => sub {
             my ($o, $r) = @_;
@@ -26,7 +26,7 @@ my %writes = (
         },
     },
     PUT => {
-        before  => sub { my $o = organization($ada, name => 'Fault ' . ++$counter); {%$o} },
+        before  => sub { my $o = organization($ada, name => 'Fault ' . ++$counter); return {%$o} },
         request => sub { my ($o) = @_; api(PUT => $o->{id}, %here, json => {name => "$o->{name} put"}, headers => {'If-Match' => $o->{etag}}) },
         done    => sub {
             my ($o, $r) = @_;
@@ -39,7 +39,7 @@ my %writes = (
         },
     },
     DELETE => {
-        before  => sub { my $o = organization($ada, name => 'Fault ' . ++$counter); {%$o} },
+        before  => sub { my $o = organization($ada, name => 'Fault ' . ++$counter); return {%$o} },
         request => sub { my ($o) = @_; api(DELETE => $o->{id}, %here, headers => {'If-Match' => $o->{etag}}) },
         done    => sub {
             my ($o) = @_;

@@ -308,11 +308,13 @@ sub waiting { (ask("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))[0
 
 my $gate;
 
-# volley([REQUEST...], gate => [ORGANIZATION...], also => [[orgsctl's words]...]): sends all at one instant and gives
-# the answers in their order, then [status, stdout, stderr] of each orgsctl. A request is {method, path, token, json,
-# headers}. All are on connections of their own and known to their callers' threads before the last bytes go out
-# together. With a gate, a transaction holds the rows of these organizations until everybody (as many as the pool lets
-# through) waits for them: what was decided before the row was locked shows.
+# volley([REQUEST...], gate => 'early' or 'late', at => [ORGANIZATION...], also => [[orgsctl's words]...]): sends all at
+# one instant and gives the answers in their order, then [status, stdout, stderr] of each orgsctl. A request is {method,
+# path, token, json, headers}. All are on connections of their own and known to their callers' threads before the last
+# bytes go out together. With a gate, a transaction stands in the way until everybody (as many as the pool lets through)
+# waits. Early: it holds the organizations' rows, and what was decided before the row was locked shows. Late: it holds
+# the place of their next event, so that the first writer waits with all that it has locked, and what the others do
+# without waiting for it shows; before => sub {...} is called before it is opened.
 sub volley {
     my ($requests, %options) = @_;
     my @also = @{$options{also} || []};
@@ -350,12 +352,7 @@ sub volley {
         }
     }
     my @tools = map { tool_start(@$_) } @also;
-    if ($options{gate}) {
-        $gate = session_new() if !$gate || $gate->{owner} != $$;
-        session_ask($gate, 'START TRANSACTION');
-        session_ask($gate, 'SELECT id FROM organizations WHERE id = ' . id_in_sql($_) . ' FOR UPDATE')
-            for sort map { ref $_ ? $_->{id} : $_ } @{$options{gate}};
-    }
+    gate_close($options{gate}, @{$options{at}}) if $options{gate};
     syswrite $_->{go}, '.' for @tools;
     sleep rand 0.02 if @tools && !$options{gate};
     for my $shot (sort { $a->{order} <=> $b->{order} } map { $_->{order} = rand; $_ } @shots) {
@@ -363,8 +360,9 @@ sub volley {
     }
     if ($options{gate}) {
         my $want = $options{waiting} // (@shots > 7 ? 7 : @shots) + @tools;
-        my $t0=time; until_true(0.5, sub { waiting() >= $want }); Test::More::diag(sprintf "want $want have %d after %.3f", waiting(), time-$t0) if $ENV{SHOWGATE};
-        session_ask($gate, 'COMMIT');
+        until_true(0.5, sub { waiting() >= $want });
+        $options{before}->() if $options{before};
+        session_ask($gate, 'ROLLBACK');
     }
     $select = IO::Select->new(map { $_->{socket} } @shots);
     my $deadline = time + 60;
@@ -377,6 +375,18 @@ sub volley {
     my @answers = map { (parse_answers($_->{got}, $_->{method}))[0] // {status => 0, body => $_->{got}, headers => {}} }
         @shots;
     return (@answers, map { tool_end($_) } @tools);
+}
+
+sub gate_close {
+    my ($kind, @organizations) = @_;
+    $gate = session_new() if !$gate || $gate->{owner} != $$;
+    session_ask($gate, 'START TRANSACTION');
+    for my $id (map { id_in_sql($_) } sort map { ref $_ ? $_->{id} : $_ } @organizations) {
+        session_ask($gate, $kind eq 'early' ? "SELECT id FROM organizations WHERE id = $id FOR UPDATE"
+            : 'INSERT INTO events (id, organization_id, seq, at, action) '
+                . "SELECT RANDOM_BYTES(16), id, seq + 1, UTC_TIMESTAMP(3), 'gate' FROM organizations WHERE id = $id");
+    }
+    return;
 }
 
 sub tool_start {
@@ -417,19 +427,22 @@ sub ends_with {
     return @wrong;
 }
 
-# races([NAME, rounds, rounds of a long run, sub { my ($round, $gated) = @_; ...; return what is wrong }]...): every
-# other round has a gate. Ends at a race's first round that fails.
+# races([NAME, rounds, rounds of a long run, sub { my ($round, $gate) = @_; ...; return what is wrong }]...): each round
+# comes without a gate, with an early one and with a late one. Ends at a race's first round that fails.
 sub races {
     for my $race (@_) {
         my ($name, $short, $long, $run) = @$race;
+        my @gates = ('', 'early', 'late');
         my $rounds = long_or($long, $short);
-        my ($round, @wrong);
-        for ($round = 0; $round < $rounds && !@wrong; $round++) {
-            @wrong = $run->(int $round / 2, $round % 2);
+        my @wrong;
+        for my $round (0 .. $rounds * @gates - 1) {
+            my $gate = $gates[$round % @gates];
+            @wrong = $run->(int $round / @gates, $gate) or next;
+            unshift @wrong, 'round ' . ($round + 1) . ' of ' . $rounds * @gates . ', ' . ($gate ? "the gate $gate" : 'no gate') . ':';
+            last;
         }
         local $Test::Builder::Level = $Test::Builder::Level + 1;
-        Test::More::ok(!@wrong, "$name: $rounds rounds")
-            or Test::More::diag(join "\n", "round $round of $rounds, " . ($round % 2 ? 'without' : 'with') . ' a gate:', @wrong);
+        Test::More::ok(!@wrong, "$name: $rounds times " . @gates . ' rounds') or Test::More::diag(join "\n", @wrong);
     }
     return;
 }

@@ -42,7 +42,7 @@
     X(IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused", 422, "The Idempotency-Key was used with another request.") \
     X(TOO_MANY_REQUESTS, "too_many_requests", 429, "Too many writes; wait as long as Retry-After says.") \
     X(INTERNAL_ERROR, "internal_error", 500, "The server made a mistake.") \
-    X(UNAVAILABLE, "unavailable", 503, "The database cannot be reached now; nothing was changed.") \
+    X(UNAVAILABLE, "unavailable", 503, "The database cannot do this now; nothing was changed.") \
     X(OUTCOME_UNKNOWN, "outcome_unknown", 504, "The database was lost in mid-write; whether it was written is not known.")
 
 typedef enum {

@@ -73,6 +73,8 @@ for my $method (qw(POST PUT DELETE)) {
     for my $temperature (qw(warm cold)) {
         for my $case ([client => 'before'], [client => 'after'], [client => 'answer'], [server => 'before'], [server => 'after']) {
             my ($side, $how) = @$case;
+            # a connection that is cut while it is made costs a second, until the next try
+            next if !$ENV{ORGS_TEST_LONG} && $temperature eq 'cold' && ($method ne 'POST' || $how ne 'before');
             my (@lies, @failed, @next, %statuses);
             my $points = 0;
             for (my $n = 1; $n < 200; $n++) {
@@ -112,7 +114,7 @@ for my $method (qw(POST PUT DELETE)) {
 # --- holes ------------------------------------------------------------------------------------------------------------------------
 
 # [packet of the client, how, statuses that may be]: 1 is the question who asks, 2 is the CALL
-for my $method (long_or(1, 0) ? qw(POST PUT DELETE) : ('POST', 'PUT')) {
+for my $method (long_or(1, 0) ? qw(POST PUT DELETE) : 'POST') {
     my $write = $writes{$method};
     for my $case ([1, 'hole', 503], [2, 'hole', '20[01]|503'], [2, 'deaf', '20[01]'], [2, 'all', '504']) {
         my ($n, $how, $statuses) = @$case;

@@ -21,7 +21,7 @@ typedef struct orgsctl_schema_t {
     orgsctl_list_t *list; /* of reports, with --json */
 } orgsctl_schema_t;
 
-/* orgsctl_schema.c. Functions give zero where something failed, after a line said. */
+/* orgsctl_database.c. Functions give zero where something failed, after a line said. */
 
 /** Runs a text; what: of what the line says that it failed. rows, or NULL. */
 int orgsctl_run(orgsctl_schema_t *s, orgs_rows_t *rows, const char *text, const char *what);

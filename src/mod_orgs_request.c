@@ -256,6 +256,9 @@ typedef struct {
 /* OK, or 413. */
 static int append(orgs_request_t *rq, body_t *body, const char *data, apr_size_t len)
 {
+    if (len == 0) {
+        return OK;
+    }
     if (len > body->max - body->len) {
         return mod_orgs_problem_code(rq, ORGS_E_BODY_TOO_LARGE);
     }

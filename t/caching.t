@@ -1,6 +1,7 @@
 # Contract 7: entity tags, preconditions and the headers around them.
 use Orgs::Test;
 use IO::Uncompress::Gunzip qw(gunzip);
+use Orgs::Httpd;
 
 my ($ada, $bob, $root) = (user('ada'), user('bob'), superuser('root'));
 
@@ -228,6 +229,29 @@ for my $case ([200, GET => $o->{id}, token => $ada], [401, GET => $o->{id}], [40
     is(scalar keys %ids, 20, 'each request has its own');
     my $theirs = api(GET => $o->{id}, token => $ada, headers => {'X-Request-Id' => 'mine-mine-mine'});
     isnt($theirs->{headers}{'x-request-id'}, 'mine-mine-mine', 'the client does not choose it');
+}
+
+# with mod_unique_id it is that one's
+SKIP: {
+    my ($modules) = map { m{^LoadModule orgs_module} ? () : m{^LoadModule \S+ (.*)/} } do { open my $in, '<', top() . '/t/conf/base.conf' or die $!; <$in> };
+    skip 'no mod_unique_id', 3 if !-e "$modules/mod_unique_id.so";
+    my $httpd = Orgs::Httpd->start(<<"END");
+LoadModule unique_id_module $modules/mod_unique_id.so
+OrgsDBParams "socket=@{[top()]}/run/main/db/socket dbname=orgs user=orgs"
+OrgsDBDefaultsFile "@{[top()]}/run/main/orgs.cnf"
+LogFormat "%{UNIQUE_ID}e %>s" unique
+CustomLog unique_log unique
+<Location "/organizations">
+    SetHandler orgs
+</Location>
+END
+    my @ids = map { api(GET => '', url => $httpd->url('/organizations'), token => $_)->{headers}{'x-request-id'} } $ada, 'x';
+    $httpd->stop;
+    open my $in, '<', "$httpd->{directory}/unique_log" or die $!;
+    chomp(my @lines = <$in>);
+    is_deeply(\@lines, ["$ids[0] 200", "$ids[1] 401"], 'with mod_unique_id X-Request-Id is its id');
+    like($ids[0], qr/^[\w\@-]{20,32}$/, 'which looks like one');
+    isnt($ids[0], $ids[1], 'each request its own');
 }
 
 done_testing;

@@ -22,14 +22,18 @@ problem(list(), 503, 'unavailable', 'down at the start');
 problem(api(POST => '', %here, json => {name => 'x'}), 503, 'unavailable', 'writes too');
 problem(api(GET => '', vhost => 'orgs_second'), 401, 'unauthorized', 'without a token it is 401 all the same');
 problem(api(GET => '', vhost => 'orgs_second', token => 'orgs_x'), 401, 'unauthorized', 'nor does a malformed token need it');
-is(scalar(my @down = log_lines('ORGS0102')), 1, 'the log tells it once');
+# How often each process said it.
+sub told { my %times; $times{$1}++ for map { /\[(pid \d+)/ } log_lines($_[0]); return [values %times] }
+
+is_deeply([grep { $_ != 1 } @{told('ORGS0102')}], [], 'the log tells it once');
+cmp_ok(scalar @{told('ORGS0102')}, '>', 0, 'at least');
 
 # --- back --------------------------------------------------------------------------------------------------------------------------
 
 $db->start;
 my $back = until_true(2.5, sub { list()->{status} == 200 });
 ok($back, 'works within two seconds of its return, without a restart');
-is(scalar(my @up = log_lines('ORGS0101')), 1, 'and the log tells it once');
+is_deeply([grep { $_ != 1 } @{told('ORGS0101')}], [], 'and the log tells it once');
 my $organization = api(POST => '', %here, json => {name => 'After the outage'});
 answers($organization, 201, 'writes work');
 

@@ -103,6 +103,9 @@ for my $case (
 # What works goes on working: mending is not felt by who calls meanwhile.
 {
     my $token = $db->token('ada');
+    # the owner's account was lost above, and with it its rights here
+    is(orgsctl({run => $db->{run}, account => 'root', fails => 1}, 'schema', '--check')->[0], 1, 'an account that was made anew lacks rights elsewhere');
+    is(orgsctl({run => $db->{run}, account => 'root', fails => 1}, 'schema')->[0], 0, 'which are mended there');
     my @results = race(3, sub {
         my ($number) = @_;
         if ($number == 0) {

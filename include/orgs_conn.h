@@ -10,30 +10,9 @@
 
 #include "orgs_params.h"
 #include "orgs_sql.h"
+#include "orgs_value.h"
 
 typedef struct orgs_conn_t orgs_conn_t;
-
-typedef enum { ORGS_NULL, ORGS_INT, ORGS_BYTES, ORGS_TIME } orgs_type_e;
-
-/* A parameter, or a column of a row. Bytes end with a NUL beyond len. */
-typedef struct orgs_value_t {
-    orgs_type_e type;
-    apr_int64_t number; /* ORGS_INT, and ORGS_TIME as apr_time_t (milliseconds count) */
-    const char *bytes;
-    apr_size_t len;
-} orgs_value_t;
-
-typedef struct orgs_rows_t {
-    int count;
-    int columns;
-    const orgs_value_t *values; /* count times columns */
-} orgs_rows_t;
-
-/* What the server or the client library said; number 0: nothing is wrong. */
-typedef struct orgs_dberr_t {
-    unsigned int number;
-    const char *text;
-} orgs_dberr_t;
 
 /** An empty record, not connected, in a sub-pool of parent; destroying that closes it. Fails as apr_pool_create. */
 apr_status_t orgs_conn_make(orgs_conn_t **conn, apr_pool_t *parent);

@@ -4,9 +4,11 @@
 #ifndef ORGS_STMT_H
 #define ORGS_STMT_H
 
+#include <apr_pools.h>
 #include <mysql.h>
 
-#include "orgs_conn.h"
+#include "orgs_sql.h"
+#include "orgs_value.h"
 
 /* What stands for an error without a number too: nothing is known of the connection any more. */
 #define ORGS_ER_LOST 2013u

@@ -49,7 +49,7 @@ static int hex_digit(char c)
     return apr_isdigit(c) ? c - '0' : apr_isxdigit(c) ? apr_tolower(c) - 'a' + 10 : -1;
 }
 
-/* Decodes application/x-www-form-urlencoded; NULL if it is not that, or not UTF-8, or holds a control. */
+/* Decodes application/x-www-form-urlencoded; NULL if it is not that, or not UTF-8, or holds a NUL. */
 static const char *decode(apr_pool_t *p, const char *from, apr_size_t len)
 {
     char *value = apr_palloc(p, len + 1);
@@ -72,9 +72,7 @@ static const char *decode(apr_pool_t *p, const char *from, apr_size_t len)
     }
     *to = '\0';
     while (text < to) {
-        long c = orgs_text_next(&text, to);
-
-        if (c < 0 || orgs_text_is_control(c)) {
+        if (orgs_text_next(&text, to) <= 0) {
             return NULL;
         }
     }
@@ -85,31 +83,32 @@ void mod_orgs_request_query(orgs_request_t *rq, const char *const *names, const 
 {
     apr_pool_t *p = rq->r->pool;
     const char *pair = rq->r->args != NULL ? rq->r->args : "";
+    apr_uint32_t seen = 0;
     int i;
 
     for (i = 0; names[i] != NULL; i++) {
         values[i] = NULL;
     }
-    while (*pair != '\0') {
+    for (; *pair != '\0'; pair += *pair == '&') {
         apr_size_t len = strcspn(pair, "&");
         apr_size_t name_len = strcspn(pair, "=&");
         const char *name = decode(p, pair, name_len);
+        const char *value = pair + name_len + (name_len < len);
 
+        pair += len;
         for (i = 0; name != NULL && names[i] != NULL && strcmp(name, names[i]) != 0; i++) {
         }
-        if (name != NULL && names[i] != NULL) {
-            apr_size_t from = name_len < len ? name_len + 1 : len;
-            const char *value = len - from <= ORGS_QUERY_VALUE_MAX ? decode(p, pair + from, len - from) : NULL;
-
-            if (values[i] != NULL) {
-                mod_orgs_request_fault(rq, NULL, names[i], "It is given more than once.");
-            }
-            else if (value == NULL) {
-                mod_orgs_request_fault(rq, NULL, names[i], "It is too long, or not percent-encoded UTF-8 text.");
-            }
-            values[i] = value != NULL ? value : "";
+        if (name == NULL || names[i] == NULL) {
+            continue;
         }
-        pair += pair[len] == '&' ? len + 1 : len;
+        if (seen & 1u << i) {
+            mod_orgs_request_fault(rq, NULL, names[i], "It is given more than once.");
+        }
+        else if (pair - value > ORGS_QUERY_VALUE_MAX
+                 || (values[i] = decode(p, value, (apr_size_t)(pair - value))) == NULL) {
+            mod_orgs_request_fault(rq, NULL, names[i], "It is too long, or not percent-encoded UTF-8 text.");
+        }
+        seen |= 1u << i;
     }
 }
 

@@ -4,6 +4,7 @@
 #include "orgs_stmt.h"
 
 #include <apr_strings.h>
+#include <apr_time.h>
 #include <string.h>
 
 #define PARAMS_MAX 16

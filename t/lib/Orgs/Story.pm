@@ -307,6 +307,7 @@ sub pages {
 sub waiting { (ask("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"))[0][1] }
 
 my $gate;
+my $turn = 0;
 
 # volley([REQUEST...], gate => 'early' or 'late', at => [ORGANIZATION...], also => [[orgsctl's words]...]): sends all at
 # one instant and gives the answers in their order, then [status, stdout, stderr] of each orgsctl. A request is {method,
@@ -354,7 +355,13 @@ sub volley {
     my @tools = map { tool_start(@$_) } @also;
     gate_close($options{gate}, @{$options{at}}) if $options{gate};
     syswrite $_->{go}, '.' for @tools;
-    sleep rand 0.02 if @tools && !$options{gate};
+    if (@tools && $options{gate}) {
+        # with either gate now the requests come first, now they
+        until_true(0.5, sub { waiting() >= 1 }) if int($turn++ / 2) % 2;
+    }
+    elsif (@tools) {
+        sleep rand 0.05;
+    }
     for my $shot (sort { $a->{order} <=> $b->{order} } map { $_->{order} = rand; $_ } @shots) {
         syswrite $shot->{socket}, $shot->{later};
     }
@@ -382,9 +389,14 @@ sub gate_close {
     $gate = session_new() if !$gate || $gate->{owner} != $$;
     session_ask($gate, 'START TRANSACTION');
     for my $id (map { id_in_sql($_) } sort map { ref $_ ? $_->{id} : $_ } @organizations) {
-        session_ask($gate, $kind eq 'early' ? "SELECT id FROM organizations WHERE id = $id FOR UPDATE"
-            : 'INSERT INTO events (id, organization_id, seq, at, action) '
-                . "SELECT RANDOM_BYTES(16), id, seq + 1, UTC_TIMESTAMP(3), 'gate' FROM organizations WHERE id = $id");
+        if ($kind eq 'early') {
+            session_ask($gate, "SELECT id FROM organizations WHERE id = $id FOR UPDATE");
+            next;
+        }
+        # asked first: in one statement it would lock the organization's row
+        my $seq = ask_value("SELECT seq + 1 FROM organizations WHERE id = $id");
+        session_ask($gate, 'INSERT INTO events (id, organization_id, seq, at, action) '
+            . "VALUES (RANDOM_BYTES(16), $id, $seq, UTC_TIMESTAMP(3), 'gate')");
     }
     return;
 }

@@ -1,0 +1,31 @@
+/*
+ * What goes to the database and comes from it.
+ */
+#ifndef ORGS_VALUE_H
+#define ORGS_VALUE_H
+
+#include <apr.h>
+
+typedef enum { ORGS_NULL, ORGS_INT, ORGS_BYTES, ORGS_TIME } orgs_type_e;
+
+/* A parameter, or a column of a row. Bytes end with a NUL beyond len. */
+typedef struct orgs_value_t {
+    orgs_type_e type;
+    apr_int64_t number; /* ORGS_INT, and ORGS_TIME as apr_time_t (milliseconds count) */
+    const char *bytes;
+    apr_size_t len;
+} orgs_value_t;
+
+typedef struct orgs_rows_t {
+    int count;
+    int columns;
+    const orgs_value_t *values; /* count times columns */
+} orgs_rows_t;
+
+/* What the server or the client library said; number 0: nothing is wrong. */
+typedef struct orgs_dberr_t {
+    unsigned int number;
+    const char *text;
+} orgs_dberr_t;
+
+#endif

@@ -4,6 +4,7 @@
  */
 #include "orgs_pool.h"
 
+#include <apr_hash.h>
 #include <apr_reslist.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
@@ -29,7 +30,7 @@ struct orgs_pool_t {
     int doubt;          /* it did not answer: one connects, others wait */
     int down;           /* it could not be connected to: others are refused until retry_at */
     apr_time_t retry_at;
-    unsigned int trouble;   /* what kept us from connecting, as last told to the operator; 0: nothing */
+    unsigned int trouble;   /* digest of what kept us from connecting, as last told to the operator; 0: nothing */
     unsigned int complaint; /* which statement error was last told */
 };
 
@@ -203,11 +204,13 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
 
 static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
 {
+    apr_ssize_t len = APR_HASH_KEY_STRING;
+    unsigned int trouble = (failure->number ^ apr_hashfunc_default(failure->text, &len)) | 1u;
     unsigned int was;
 
     apr_thread_mutex_lock(pool->lock);
     was = pool->trouble;
-    pool->trouble = failure->number;
+    pool->trouble = trouble;
     pool->probing = 0;
     if (!is_full(failure->number)) {
         pool->doubt = 0;
@@ -216,7 +219,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
     }
     tell_others(pool);
     apr_thread_mutex_unlock(pool->lock);
-    if (was != failure->number) {
+    if (was != trouble) {
         orgs_log(ORGS_LOG_ERR, ORGS_LOGNO(0102) "the database cannot be used: %s (%u)", failure->text,
                  failure->number);
     }

@@ -13,6 +13,9 @@
 
 #define COLUMNS_MAX 16
 
+/* Lines that are surely aligned with each other; of a longer list the later ones may be wider. */
+#define ALIGNED_TOGETHER 10000
+
 struct orgsctl_list_t {
     orgsctl_t *ctl;
     const orgsctl_column_t *columns;
@@ -172,7 +175,7 @@ static void flush_columns(orgsctl_list_t *list)
     apr_pool_destroy(pool);
 }
 
-void orgsctl_list_flush(orgsctl_list_t *list)
+static void print_batch(orgsctl_list_t *list)
 {
     json_t *item;
     apr_size_t i;
@@ -190,10 +193,17 @@ void orgsctl_list_flush(orgsctl_list_t *list)
     json_array_clear(list->batch);
 }
 
+void orgsctl_list_flush(orgsctl_list_t *list)
+{
+    if (list->ctl->json || json_array_size(list->batch) >= ALIGNED_TOGETHER) {
+        print_batch(list);
+    }
+}
+
 int orgsctl_list_end(orgsctl_list_t *list)
 {
     if (json_array_size(list->batch) > 0 || (!list->printed && !list->ctl->json)) {
-        orgsctl_list_flush(list);
+        print_batch(list);
     }
     if (list->ctl->json) {
         fputs(list->printed ? "]\n" : "[]\n", stdout);

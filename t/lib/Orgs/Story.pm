@@ -315,7 +315,8 @@ my $turn = 0;
 # bytes go out together. With a gate, a transaction stands in the way until everybody (as many as the pool lets through)
 # waits. Early: it holds the organizations' rows, and what was decided before the row was locked shows. Late: it holds
 # the place of their next event, so that the first writer waits with all that it has locked, and what the others do
-# without waiting for it shows; before => sub {...} is called before it is opened.
+# without waiting for it shows; before => sub {...} is called before it is opened. Who waits there first is said by
+# first => 'requests' or 'tools', else it is in turn.
 sub volley {
     my ($requests, %options) = @_;
     my @also = @{$options{also} || []};
@@ -357,7 +358,8 @@ sub volley {
     syswrite $_->{go}, '.' for @tools;
     if (@tools && $options{gate}) {
         # with either gate now the requests come first, now they
-        until_true(0.5, sub { waiting() >= 1 }) if int($turn++ / 2) % 2;
+        my $now = ('requests', 'tools')[int($turn++ / 2) % 2];
+        until_true(0.5, sub { waiting() >= 1 }) if ($options{first} // $now) eq 'tools';
     }
     elsif (@tools) {
         sleep rand 0.05;
@@ -432,7 +434,7 @@ sub tool_end {
 sub ends_with {
     my ($answers, @good) = @_;
     my $seen = statuses(@$answers);
-    my @wrong = grep { $seen eq $_ } @good ? () : "answered $seen, not " . join(' or ', @good);
+    my @wrong = (grep { $seen eq $_ } @good) ? () : "answered $seen, not " . join(' or ', @good);
     for my $answer (grep { ref $_ eq 'HASH' && ($_->{status} >= 500 || !$_->{status}) } @$answers) {
         push @wrong, "answered $answer->{status} $answer->{body}";
     }

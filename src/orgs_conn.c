@@ -8,6 +8,7 @@
 #include <apr_tables.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct orgs_conn_t {
     int mariadb;
     /* In prefork a signal handler may tear the pools down in mid-question: then nothing here is touched. */
     volatile int busy;
+    orgs_landing_t *landing; /* of all its statements */
     MYSQL_STMT *stmts[ORGS_SQL_COUNT];
 };
 
@@ -64,6 +66,7 @@ apr_status_t orgs_conn_make(orgs_conn_t **conn, apr_pool_t *parent)
     }
     *conn = apr_pcalloc(pool, sizeof(**conn));
     (*conn)->pool = pool;
+    (*conn)->landing = orgs_landing_make(pool);
     (*conn)->watch = orgs_watch_make();
     if ((*conn)->watch == NULL) {
         apr_pool_destroy(pool);
@@ -196,13 +199,22 @@ static void set_ssl(MYSQL *my, const orgs_params_t *params, orgs_ssl_e mode)
     enum mysql_ssl_mode wanted = mode == ORGS_SSL_DISABLED   ? SSL_MODE_DISABLED
                                  : mode == ORGS_SSL_REQUIRED ? SSL_MODE_REQUIRED
                                                              : SSL_MODE_VERIFY_IDENTITY;
+    flag_t ask = mode == ORGS_SSL_DISABLED;
 
     mysql_options(my, MYSQL_OPT_SSL_MODE, &wanted);
+    /* caching_sha2_password without TLS: encrypted by the server's key, for which Connector/C asks by itself */
+    mysql_options(my, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &ask);
 #endif
     if (mode != ORGS_SSL_DISABLED) {
         if (params->ssl_ca != NULL) {
             mysql_options(my, MYSQL_OPT_SSL_CA, params->ssl_ca);
         }
+#ifndef MARIADB_PACKAGE_VERSION
+        else if (mode == ORGS_SSL_VERIFY_IDENTITY) {
+            /* the system's authorities, which Connector/C takes by itself */
+            mysql_options(my, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir());
+        }
+#endif
         if (params->ssl_cert != NULL) {
             mysql_options(my, MYSQL_OPT_SSL_CERT, params->ssl_cert);
         }
@@ -352,8 +364,9 @@ static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_t
     if (error->number == 0) {
         orgs_conn_text(conn, pool, apr_psprintf(pool,
             "SELECT @@session.time_zone, @@session.sql_mode, @@session.%s, @@session.autocommit, "
-            "@@character_set_client, @@global.read_only, @@innodb_read_only, "
-            "(SELECT MAX(version) FROM schema_version), (SELECT MAX(oldest_module) FROM schema_version)",
+            "@@character_set_client, @@global.read_only, @@innodb_read_only, version, oldest_module "
+            /* no subqueries: killed, they are null without an error; no MAX(): beside it MariaDB says autocommit 0 */
+            "FROM schema_version WHERE id = 1",
             conn->mariadb ? "tx_isolation" : "transaction_isolation"), &rows, error);
     }
     end(conn);
@@ -451,7 +464,7 @@ void orgs_conn_query(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, const 
     begin(conn, deadline);
     /* prepared on this connection when it is first needed */
     if (conn->stmts[sql] != NULL || (conn->stmts[sql] = orgs_stmt_prepare(conn->my, pool, sql, error)) != NULL) {
-        orgs_stmt_run(conn->stmts[sql], pool, sql, params, rows, error);
+        orgs_stmt_run(conn->stmts[sql], conn->landing, pool, sql, params, rows, error);
     }
     if (end(conn)) {
         orgs_dberr_set(pool, error, ORGS_ER_LOST, "the server did not answer in time");

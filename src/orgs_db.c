@@ -182,7 +182,7 @@ typedef enum { DONE, LOST_AGAINST, REFUSED, UNCLEAR } end_e;
 
 /* One CALL on one connection: what it ended in. After any error the connection gets a ROLLBACK, or is closed: a
  * killed procedure skips its handler and leaves its transaction open, and nothing in the client shows it. */
-static end_e call_once(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
+static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
                        apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
 {
     meaning_e meaning;
@@ -218,7 +218,7 @@ static end_e settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_ti
         orgs_conn_t *conn;
 
         if (orgs_pool_acquire(db->pool, p, ORGS_USE_COLD, deadline, &conn) == NULL
-            && call_once(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, deadline, rows, &dberr) == DONE) {
+            && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, deadline, rows, &dberr) == DONE) {
             const orgs_value_t *code = &rows->values[0];
 
             return code->type == ORGS_BYTES && strcmp(code->bytes, "abandoned") == 0 ? LOST_AGAINST : DONE;
@@ -255,7 +255,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         }
         /* a third of what is left is kept for settling */
         now = orgs_clock();
-        end = call_once(db, p, sql, params, conn, now + (deadline - now) * 2 / 3, &rows, &dberr);
+        end = call_upon(db, p, sql, params, conn, now + (deadline - now) * 2 / 3, &rows, &dberr);
         if (end == UNCLEAR) {
             end = settle(db, p, &event, deadline, &rows);
             orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0111) "a write's answer was lost (%s, %u); it was %s", dberr.text,
@@ -269,7 +269,9 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
             error = orgs_error_cause(p, ORGS_E_OUTCOME_UNKNOWN, "%s (%u)", dberr.text, dberr.number);
             break;
         }
-        if (end == REFUSED || tries >= ORGS_CALL_TRIES || orgs_clock() >= deadline) {
+        /* a try that begins with too little time to be settled ends in not knowing */
+        if (end == REFUSED || tries >= ORGS_CALL_TRIES
+            || deadline - orgs_clock() < apr_time_from_sec(orgs_pool_timeout(db->pool)) / 5) {
             error = refused(db, p, &dberr);
             break;
         }

@@ -105,8 +105,7 @@ static int bind_params(MYSQL_STMT *stmt, const orgs_value_t *params, int count, 
     return count == 0 || mysql_stmt_bind_param(stmt, binds) == 0;
 }
 
-/* Where one row of a result lands. */
-typedef struct {
+struct orgs_landing_t {
     MYSQL_BIND binds[COLUMNS_MAX];
     unsigned long lengths[COLUMNS_MAX];
     flag_t nulls[COLUMNS_MAX];
@@ -115,9 +114,14 @@ typedef struct {
         MYSQL_TIME time;
         char bytes[INLINE_LEN];
     } cells[COLUMNS_MAX];
-} landing_t;
+};
 
-static int bind_result(MYSQL_STMT *stmt, const char *columns, landing_t *landing)
+orgs_landing_t *orgs_landing_make(apr_pool_t *pool)
+{
+    return apr_pcalloc(pool, sizeof(orgs_landing_t));
+}
+
+static int bind_result(MYSQL_STMT *stmt, const char *columns, orgs_landing_t *landing)
 {
     int i;
 
@@ -137,7 +141,7 @@ static int bind_result(MYSQL_STMT *stmt, const char *columns, landing_t *landing
 }
 
 /* Copies one column of the row in hand. Zero if a long value could not be fetched. */
-static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, landing_t *landing, unsigned int i,
+static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, orgs_landing_t *landing, unsigned int i,
                       orgs_value_t *value)
 {
     char *bytes;
@@ -178,15 +182,15 @@ static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, landing_t
 }
 
 /* Reads the rows of the result in hand. Zero if it failed; rows then holds those that came whole. */
-static int take_rows(MYSQL_STMT *stmt, apr_pool_t *pool, const char *columns, orgs_rows_t *rows)
+static int take_rows(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, const char *columns,
+                     orgs_rows_t *rows)
 {
     unsigned int width = (unsigned int)strlen(columns);
-    landing_t landing;
     orgs_value_t *value;
     apr_size_t count;
     int status = 0;
 
-    if (!bind_result(stmt, columns, &landing) || mysql_stmt_store_result(stmt) != 0) {
+    if (!bind_result(stmt, columns, landing) || mysql_stmt_store_result(stmt) != 0) {
         return 0;
     }
     count = (apr_size_t)mysql_stmt_num_rows(stmt);
@@ -198,7 +202,7 @@ static int take_rows(MYSQL_STMT *stmt, apr_pool_t *pool, const char *columns, or
         unsigned int i;
 
         for (i = 0; i < width; i++, value++) {
-            if (!take_value(stmt, pool, columns[i], &landing, i, value)) {
+            if (!take_value(stmt, pool, columns[i], landing, i, value)) {
                 return 0;
             }
         }
@@ -208,7 +212,8 @@ static int take_rows(MYSQL_STMT *stmt, apr_pool_t *pool, const char *columns, or
 }
 
 /* Executes, and reads every result to its end: whatever is left unread would be in the next one's way. */
-static int execute(MYSQL_STMT *stmt, apr_pool_t *pool, const orgs_sql_t *statement, orgs_rows_t *rows)
+static int execute(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, const orgs_sql_t *statement,
+                   orgs_rows_t *rows)
 {
     int taken = 0;
     int status;
@@ -220,7 +225,8 @@ static int execute(MYSQL_STMT *stmt, apr_pool_t *pool, const orgs_sql_t *stateme
         unsigned int fields = mysql_stmt_field_count(stmt);
 
         if (fields > 0 && !taken) {
-            if (fields != strlen(statement->columns) || !take_rows(stmt, pool, statement->columns, rows)) {
+            if (fields != strlen(statement->columns)
+                || !take_rows(stmt, landing, pool, statement->columns, rows)) {
                 return 0;
             }
             taken = 1;
@@ -233,14 +239,15 @@ static int execute(MYSQL_STMT *stmt, apr_pool_t *pool, const orgs_sql_t *stateme
     return status == -1;
 }
 
-void orgs_stmt_run(MYSQL_STMT *stmt, apr_pool_t *pool, orgs_sql_e sql, const orgs_value_t *params, orgs_rows_t *rows,
-                   orgs_dberr_t *error)
+void orgs_stmt_run(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, orgs_sql_e sql,
+                   const orgs_value_t *params, orgs_rows_t *rows, orgs_dberr_t *error)
 {
     const orgs_sql_t *statement = orgs_sql(sql);
     MYSQL_BIND binds[PARAMS_MAX];
     MYSQL_TIME times[PARAMS_MAX];
 
-    if (!bind_params(stmt, params, statement->params, binds, times) || !execute(stmt, pool, statement, rows)) {
+    if (!bind_params(stmt, params, statement->params, binds, times)
+        || !execute(stmt, landing, pool, statement, rows)) {
         orgs_dberr_set(pool, error, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
     }
 }

@@ -56,7 +56,7 @@ const orgs_error_t *orgs_store_event_prune(orgs_db_t *db, apr_pool_t *p, apr_tim
                                            orgs_id_t *after, apr_int64_t *deleted, int *more)
 {
     orgs_id_t from = *after;
-    orgs_id_t until;
+    orgs_id_t until = {{0}};
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(&from), orgs_value_id(&until), orgs_value_time(before),
                              orgs_value_int(rows)};
     const orgs_error_t *error;

@@ -116,7 +116,7 @@ const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const or
                                           const char *description, apr_int64_t max, const orgs_idempotency_t *once,
                                           orgs_organization_t *created, int *replayed)
 {
-    orgs_id_t id;
+    orgs_id_t id = {{0}};
     orgs_value_t params[] = {orgs_value_null(),
                              orgs_value_id(by->actor),
                              orgs_value_string(by->request_id),

@@ -111,7 +111,7 @@ int orgsctl_repair_view(orgsctl_schema_t *s, const orgsctl_source_t *source)
                         "FROM information_schema.VIEWS WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'",
                         s->dbname, source->name)
         || !orgsctl_ask(s, &noted,
-                        memory ? "SELECT source, stored FROM schema_views WHERE name = '%s'"
+                        memory ? "SELECT source, `stored` FROM schema_views WHERE name = '%s'"
                                : "SELECT 1 WHERE '%s' = ''",
                         source->name)) {
         return 0;
@@ -143,7 +143,7 @@ int orgsctl_repair_view(orgsctl_schema_t *s, const orgsctl_source_t *source)
         return 0;
     }
     stored = rows.count > 0 ? orgsctl_cell(&rows, 0, 0) : "";
-    return orgsctl_ask(s, NULL, "REPLACE INTO schema_views (name, source, stored) VALUES ('%s', '%s', '%s')",
+    return orgsctl_ask(s, NULL, "REPLACE INTO schema_views (name, source, `stored`) VALUES ('%s', '%s', '%s')",
                        source->name, source->digest, orgsctl_digest(s->pool, stored));
 }
 

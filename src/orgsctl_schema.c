@@ -51,7 +51,7 @@ static int make_own_tables(orgsctl_schema_t *s)
 {
     return orgsctl_ask(s, NULL,
                        "CREATE TABLE IF NOT EXISTS schema_views (name VARCHAR(64) NOT NULL PRIMARY KEY, "
-                       "source CHAR(64) NOT NULL, stored CHAR(64) NOT NULL) "
+                       "source CHAR(64) NOT NULL, `stored` CHAR(64) NOT NULL) "
                        "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin")
            && orgsctl_ask(s, NULL,
                           "CREATE TABLE IF NOT EXISTS schema_version (id TINYINT NOT NULL PRIMARY KEY, "

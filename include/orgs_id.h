@@ -31,8 +31,6 @@ const char *orgs_id_print(char buffer[ORGS_ID_TEXT_LEN + 1], const orgs_id_t *id
 /** The id in lower case, allocated in pool. */
 const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id);
 
-int orgs_id_equal(const orgs_id_t *a, const orgs_id_t *b);
-
 /** Writes a time of RFC 3339 in UTC with milliseconds and Z, with a NUL; answers buffer. */
 const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at);
 

@@ -27,12 +27,6 @@ typedef struct orgs_pool_conf_t {
 /* Where a pool holds more than one connection, the last is kept for the hot question. */
 typedef enum { ORGS_USE_HOT, ORGS_USE_COLD } orgs_use_e;
 
-typedef struct orgs_pool_state_t {
-    int in_use;
-    int waiting;
-    int down;
-} orgs_pool_state_t;
-
 /** Makes a pool in parent. conf must live as long. Connects nothing. Fails as apr_reslist_create. */
 apr_status_t orgs_pool_create(orgs_pool_t **pool, apr_pool_t *parent, const orgs_pool_conf_t *conf);
 
@@ -61,8 +55,6 @@ void orgs_pool_suspect(orgs_pool_t *pool, int silent);
 
 /** Tells the operator that the server refused a statement (number 0: one was accepted again); once, not each time. */
 void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text);
-
-void orgs_pool_state(orgs_pool_t *pool, orgs_pool_state_t *state);
 
 int orgs_pool_timeout(const orgs_pool_t *pool);
 

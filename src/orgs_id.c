@@ -107,11 +107,6 @@ const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id)
     return orgs_id_print(apr_palloc(pool, ORGS_ID_TEXT_LEN + 1), id);
 }
 
-int orgs_id_equal(const orgs_id_t *a, const orgs_id_t *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at)
 {
     apr_time_exp_t t;

@@ -328,15 +328,6 @@ void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch)
     }
 }
 
-void orgs_pool_state(orgs_pool_t *pool, orgs_pool_state_t *state)
-{
-    apr_thread_mutex_lock(pool->lock);
-    state->in_use = pool->in_use;
-    state->waiting = pool->waiting;
-    state->down = pool->down;
-    apr_thread_mutex_unlock(pool->lock);
-}
-
 int orgs_pool_timeout(const orgs_pool_t *pool)
 {
     return pool->conf->timeout;

@@ -22,13 +22,20 @@ void orgs_conn_destroy(orgs_conn_t *conn);
 
 /**
  * Connects to the first of the hosts that answers, may be written to and has a schema that fits, and makes the
- * session; nothing of it outlasts deadline (orgs_clock) by more than a second.
+ * session. The hosts share the time until deadline (orgs_clock), each gets a second at least; but while the client
+ * library connects it keeps no deadline, which orgs_connector.h is for.
  * @param timeout of the requests, seconds: the server's own limits are set below it
  * @param error   what failed, text allocated in pool
  * @return nonzero if connected
  */
 int orgs_conn_open(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int timeout, apr_time_t deadline,
                    orgs_dberr_t *error);
+
+/** Moves the connection of one record to another, which is not open. */
+void orgs_conn_move(orgs_conn_t *to, orgs_conn_t *from);
+
+/** Where there are several hosts: the next attempt of this process begins with another one. */
+void orgs_conn_next_host(void);
 
 /** Closes the connection; the record can be opened again. */
 void orgs_conn_close(orgs_conn_t *conn);
@@ -67,5 +74,8 @@ int orgs_conn_is_mariadb(const orgs_conn_t *conn);
 
 /** To be called once in each process, before its threads are there. */
 void orgs_conn_library_init(void);
+
+/** To be called by a thread that ends and had to do with connections. */
+void orgs_conn_library_leave(void);
 
 #endif

@@ -56,6 +56,8 @@
 #define ORGS_BREAKER_SECONDS 1
 #define ORGS_PROBE_SECONDS 2
 #define ORGS_RETRY_AFTER "1"
+/* attempts to connect to one database that hang and were left; no more are begun then */
+#define ORGS_CONNECTS_LEFT_MAX 8
 
 /* the schema: its version, the oldest schema this module works with */
 #define ORGS_SCHEMA_VERSION 1

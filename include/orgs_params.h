@@ -39,6 +39,9 @@ const char *orgs_params_file(apr_pool_t *pool, orgs_params_t *params, const char
 /** What over holds where it is set, else what base holds. Allocated in pool. */
 orgs_params_t *orgs_params_merge(apr_pool_t *pool, const orgs_params_t *base, const orgs_params_t *over);
 
+/** The same, all of it allocated in pool. */
+orgs_params_t *orgs_params_copy(apr_pool_t *pool, const orgs_params_t *from);
+
 /** The mode that counts for one host: the one given, else disabled for a socket or loopback, else verify-identity. */
 orgs_ssl_e orgs_params_ssl(const orgs_params_t *params, const char *host);
 

@@ -41,6 +41,11 @@ void orgs_conn_library_init(void)
     mysql_library_init(0, NULL, NULL);
 }
 
+void orgs_conn_library_leave(void)
+{
+    mysql_thread_end();
+}
+
 static apr_status_t close_conn(void *data)
 {
     orgs_conn_t *conn = data;
@@ -99,6 +104,14 @@ int orgs_conn_is_open(const orgs_conn_t *conn)
 int orgs_conn_is_mariadb(const orgs_conn_t *conn)
 {
     return conn->mariadb;
+}
+
+void orgs_conn_move(orgs_conn_t *to, orgs_conn_t *from)
+{
+    /* it has no statements yet: they would know where their results land */
+    to->my = from->my;
+    to->mariadb = from->mariadb;
+    from->my = NULL;
 }
 
 static int socket_of(MYSQL *my)
@@ -228,9 +241,9 @@ static void set_ssl(MYSQL *my, const orgs_params_t *params, orgs_ssl_e mode)
 static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, const char *host,
                         const char *dbname, apr_time_t deadline, orgs_dberr_t *error)
 {
-    apr_interval_time_t left = deadline - orgs_clock();
-    /* whole seconds are what the libraries know */
-    unsigned int seconds = left > apr_time_from_sec(1) ? (unsigned int)apr_time_sec(left) : 1;
+    /* whole seconds are what the libraries know; a name may have two addresses */
+    apr_interval_time_t half = (deadline - orgs_clock()) / 2;
+    unsigned int seconds = half > apr_time_from_sec(1) ? (unsigned int)apr_time_sec(half) : 1;
     /* the watchdog is what ends a question; this is for a watchdog that could not */
     unsigned int long_enough = ORGS_DB_TIMEOUT_MAX + 1;
     orgs_ssl_e mode = orgs_params_ssl(params, host);
@@ -388,6 +401,11 @@ static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_t
  * server does not answer for the first. */
 static volatile apr_uint32_t first_host;
 
+void orgs_conn_next_host(void)
+{
+    apr_atomic_inc32(&first_host);
+}
+
 /* The hosts in the order in which they are tried; the socket is a NULL among them. */
 static apr_array_header_t *hosts_of(apr_pool_t *pool, const orgs_params_t *params)
 {
@@ -419,17 +437,20 @@ static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *
     conn->busy = 1;
     for (i = 0; i < hosts->nelts && conn->my == NULL && (i == 0 || orgs_clock() < deadline); i++) {
         const char *host = APR_ARRAY_IDX(hosts, i, const char *);
+        apr_time_t now = orgs_clock();
+        apr_time_t share = now + (deadline - now) / (hosts->nelts - i);
 
         memset(error, 0, sizeof(*error));
-        if (connect_host(conn, pool, params, host, dbname, deadline, error) && !bare) {
-            make_session(conn, pool, timeout, deadline, error);
+        if (connect_host(conn, pool, params, host, dbname, share, error) && !bare) {
+            now = orgs_clock() + apr_time_from_sec(1);
+            make_session(conn, pool, timeout, share > now ? share : now, error);
         }
         if (host != NULL && conn->my == NULL) {
             error->text = apr_pstrcat(pool, host, ": ", error->text, NULL);
         }
     }
     if (conn->my == NULL && i < hosts->nelts) {
-        apr_atomic_inc32(&first_host);
+        orgs_conn_next_host();
     }
     conn->busy = 0;
     return conn->my != NULL;

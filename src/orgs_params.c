@@ -256,6 +256,21 @@ const char *orgs_params_file(apr_pool_t *pool, orgs_params_t *params, const char
     return sentence;
 }
 
+orgs_params_t *orgs_params_copy(apr_pool_t *pool, const orgs_params_t *from)
+{
+    orgs_params_t *params = apr_pmemdup(pool, from, sizeof(*from));
+    int i;
+
+    for (i = 0; i < KEYS; i++) {
+        if (keys[i].set_from_file == set_string) {
+            const char **value = (const char **)(void *)((char *)params + keys[i].offset);
+
+            *value = apr_pstrdup(pool, *value);
+        }
+    }
+    return params;
+}
+
 orgs_params_t *orgs_params_merge(apr_pool_t *pool, const orgs_params_t *base, const orgs_params_t *over)
 {
     orgs_params_t *params = apr_pmemdup(pool, base, sizeof(*base));

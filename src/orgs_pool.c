@@ -11,6 +11,7 @@
 #include <apr_thread_mutex.h>
 #include <string.h>
 
+#include "orgs_connector.h"
 #include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_log.h"
@@ -19,6 +20,7 @@ struct orgs_pool_t {
     const orgs_pool_conf_t *conf;
     apr_reslist_t *list; /* NULL in a process without threads: then there is one record */
     orgs_conn_t *single;
+    orgs_connector_t *connector;
 
     apr_thread_mutex_t *lock; /* for all below */
     apr_thread_cond_t *changed;
@@ -49,6 +51,13 @@ static apr_status_t destruct(void *record, void *params, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
+static apr_status_t settle(void *nothing)
+{
+    (void)nothing;
+    orgs_connector_settle();
+    return APR_SUCCESS;
+}
+
 apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs_pool_conf_t *conf)
 {
     orgs_pool_t *pool = apr_pcalloc(parent, sizeof(*pool));
@@ -57,6 +66,11 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
 
     *made = NULL;
     pool->conf = conf;
+    pool->connector = orgs_connector_make(conf->params, conf->timeout);
+    if (pool->connector == NULL) {
+        return APR_ENOMEM;
+    }
+    apr_pool_cleanup_register(parent, NULL, settle, apr_pool_cleanup_null);
     if ((rv = apr_pool_create(&own, parent)) != APR_SUCCESS
         || (rv = apr_thread_mutex_create(&pool->lock, APR_THREAD_MUTEX_DEFAULT, own)) != APR_SUCCESS
         || (rv = apr_thread_cond_create(&pool->changed, own)) != APR_SUCCESS) {
@@ -233,7 +247,7 @@ static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_co
     if (error != NULL) {
         return error;
     }
-    if (orgs_conn_open(conn, p, pool->conf->params, pool->conf->timeout, deadline, &failure)) {
+    if (orgs_connector_open(pool->connector, conn, p, deadline, &failure)) {
         note_connected(pool, conn);
         return NULL;
     }

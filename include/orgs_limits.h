@@ -57,7 +57,7 @@
 #define ORGS_PROBE_SECONDS 2
 #define ORGS_RETRY_AFTER "1"
 /* attempts to connect to one database that hang and were left; no more are begun then */
-#define ORGS_CONNECTS_LEFT_MAX 8
+#define ORGS_CONNECTS_LEFT_MAX 64
 
 /* the schema: its version, the oldest schema this module works with */
 #define ORGS_SCHEMA_VERSION 1

@@ -34,8 +34,8 @@ ALL_LDFLAGS = -Wl,-z,relro -Wl,-z,now $(LDFLAGS)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(notdir $(1)))
 SHARED := $(call objects,$(wildcard src/orgs_*.c))
-MODULE := $(call objects,mod_orgs.c $(wildcard src/mod_orgs_*.c)) $(SHARED)
-TOOL := $(call objects,$(wildcard src/orgsctl*.c)) $(BUILD)/orgs_sql_files.o $(SHARED)
+MODULE := $(call objects,mod_orgs.c $(wildcard src/mod_orgs_*.c)) $(BUILD)/orgs_files_api.o $(SHARED)
+TOOL := $(call objects,$(wildcard src/orgsctl*.c)) $(BUILD)/orgs_files_sql.o $(SHARED)
 SQL := $(sort $(wildcard sql/*.sql))
 
 # One line for each command; V=1 shows them whole.
@@ -63,8 +63,10 @@ $(BUILD)/%.o: $(BUILD)/%.c Makefile
 	$(COMPILE)
 
 # The directory itself is asked too: a file that went away must leave the tool.
-$(BUILD)/orgs_sql_files.c: sql/embed.pl $(SQL) sql | $(BUILD)
-	$(call quiet,EMBED,$@)perl sql/embed.pl $(SQL) >$@
+$(BUILD)/orgs_files_sql.c: conf/embed.pl $(SQL) sql | $(BUILD)
+	$(call quiet,EMBED,$@)perl conf/embed.pl orgs_files_sql $(SQL) >$@
+$(BUILD)/orgs_files_api.c: conf/embed.pl conf/openapi.json | $(BUILD)
+	$(call quiet,EMBED,$@)perl conf/embed.pl orgs_files_api conf/openapi.json >$@
 
 $(BUILD):
 	@command -v $(APXS) >/dev/null || \

@@ -10,6 +10,7 @@
 #include <http_request.h>
 #include <jansson.h>
 
+#include "mod_orgs_api.h"
 #include "mod_orgs_auth.h"
 #include "mod_orgs_config.h"
 #include "mod_orgs_problem.h"
@@ -68,6 +69,9 @@ static int handler(request_rec *r)
     if (status != OK) {
         return status == DONE ? OK : status;
     }
+    if (rq->route->open) {
+        return rq->route->endpoint(rq);
+    }
     if (rq->server->pool == NULL) {
         return mod_orgs_problem(rq, orgs_error_cause(r->pool, ORGS_E_INTERNAL_ERROR, "this server has no database"));
     }
@@ -112,6 +116,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     orgs_conn_library_init();
     json_object_seed(0);
     mod_orgs_problem_init(pchild);
+    mod_orgs_api_describe_init(pchild);
     rv = orgs_watchdog_start();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");

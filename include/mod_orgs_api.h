@@ -1,6 +1,6 @@
 /*
  * The endpoints, a file for each noun. Each answers the request, or returns a status with a problem prepared; the
- * caller is known when they are called.
+ * caller is known when they are called, but for an open one.
  */
 #ifndef MOD_ORGS_API_H
 #define MOD_ORGS_API_H
@@ -39,5 +39,12 @@ int mod_orgs_api_list_deployments(orgs_request_t *rq);
 
 /* mod_orgs_api_event.c */
 int mod_orgs_api_list_events(orgs_request_t *rq);
+
+/* mod_orgs_api_describe.c */
+
+/** Prepares the description; once in each process, in its pool. */
+void mod_orgs_api_describe_init(apr_pool_t *pool);
+
+int mod_orgs_api_describe(orgs_request_t *rq);
 
 #endif

@@ -8,6 +8,9 @@
 #include "mod_orgs_etag.h"
 #include "mod_orgs_request.h"
 
+/** Answers 200 with a JSON text as it is. Returns OK. */
+int mod_orgs_response_text(orgs_request_t *rq, const char *text);
+
 /**
  * Answers with one object.
  * @param object takes the reference

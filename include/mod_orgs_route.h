@@ -13,6 +13,7 @@ struct mod_orgs_route_t {
     const char *pattern; /* below the mount: "" or "/{org}/members/{user}" */
     int method;
     mod_orgs_endpoint_fn *endpoint;
+    int open; /* to anyone: the caller is not asked for */
 };
 
 /**

@@ -33,6 +33,16 @@ static char *text_of(json_t *object)
     return text;
 }
 
+int mod_orgs_response_text(orgs_request_t *rq, const char *text)
+{
+    apr_size_t len = strlen(text);
+
+    set_headers(rq->r);
+    ap_set_content_length(rq->r, (apr_off_t)len);
+    ap_rwrite(text, (int)len, rq->r);
+    return OK;
+}
+
 int mod_orgs_response_json(orgs_request_t *rq, int status, json_t *object, const mod_orgs_tag_t *tag)
 {
     request_rec *r = rq->r;

@@ -13,22 +13,23 @@
 #include "mod_orgs_problem.h"
 
 static const mod_orgs_route_t routes[] = {
-    {"", M_GET, mod_orgs_api_list_organizations},
-    {"", M_POST, mod_orgs_api_create_organization},
-    {"/{org}", M_GET, mod_orgs_api_get_organization},
-    {"/{org}", M_PUT, mod_orgs_api_update_organization},
-    {"/{org}", M_DELETE, mod_orgs_api_delete_organization},
-    {"/{org}/members", M_GET, mod_orgs_api_list_members},
-    {"/{org}/members", M_POST, mod_orgs_api_add_member},
-    {"/{org}/members/{user}", M_DELETE, mod_orgs_api_remove_member},
-    {"/{org}/license", M_GET, mod_orgs_api_get_license},
-    {"/{org}/license", M_PUT, mod_orgs_api_assign_license},
-    {"/{org}/license", M_DELETE, mod_orgs_api_unassign_license},
-    {"/{org}/deployments", M_GET, mod_orgs_api_list_deployments},
-    {"/{org}/members/{user}", M_GET, mod_orgs_api_get_member},
-    {"/{org}/members/{user}", M_PUT, mod_orgs_api_update_member},
-    {"/{org}/events", M_GET, mod_orgs_api_list_events},
-    {NULL, 0, NULL}};
+    {"/openapi.json", M_GET, mod_orgs_api_describe, 1}, /* before what it would be an id of */
+    {"", M_GET, mod_orgs_api_list_organizations, 0},
+    {"", M_POST, mod_orgs_api_create_organization, 0},
+    {"/{org}", M_GET, mod_orgs_api_get_organization, 0},
+    {"/{org}", M_PUT, mod_orgs_api_update_organization, 0},
+    {"/{org}", M_DELETE, mod_orgs_api_delete_organization, 0},
+    {"/{org}/members", M_GET, mod_orgs_api_list_members, 0},
+    {"/{org}/members", M_POST, mod_orgs_api_add_member, 0},
+    {"/{org}/members/{user}", M_DELETE, mod_orgs_api_remove_member, 0},
+    {"/{org}/license", M_GET, mod_orgs_api_get_license, 0},
+    {"/{org}/license", M_PUT, mod_orgs_api_assign_license, 0},
+    {"/{org}/license", M_DELETE, mod_orgs_api_unassign_license, 0},
+    {"/{org}/deployments", M_GET, mod_orgs_api_list_deployments, 0},
+    {"/{org}/members/{user}", M_GET, mod_orgs_api_get_member, 0},
+    {"/{org}/members/{user}", M_PUT, mod_orgs_api_update_member, 0},
+    {"/{org}/events", M_GET, mod_orgs_api_list_events, 0},
+    {NULL, 0, NULL, 0}};
 
 typedef struct {
     const char *text;
@@ -107,6 +108,9 @@ int mod_orgs_route(orgs_request_t *rq)
         if (r->method_number == row->method && rq->route == NULL) {
             rq->route = row;
             note_names(rq, &org, &user);
+        }
+        if (row->open) {
+            break;
         }
     }
     if (!found) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "orgs_id.h"
-#include "orgs_sql_files.h"
+#include "orgs_files.h"
 
 static const struct {
     const char *prefix; /* of the file's name; NULL: it begins with a digit */
@@ -134,7 +134,7 @@ static void take_statement(apr_pool_t *pool, orgsctl_source_t *source)
     }
 }
 
-static void take_file(apr_pool_t *pool, apr_array_header_t *sources, const orgs_sql_file_t *file, orgsctl_kind_e kind)
+static void take_file(apr_pool_t *pool, apr_array_header_t *sources, const orgs_file_t *file, orgsctl_kind_e kind)
 {
     const char *delimiter = ";";
     const char *at = skip(file->text);
@@ -164,11 +164,11 @@ static void take_file(apr_pool_t *pool, apr_array_header_t *sources, const orgs_
 apr_array_header_t *orgsctl_sources(apr_pool_t *pool)
 {
     apr_array_header_t *sources = apr_array_make(pool, 64, sizeof(orgsctl_source_t));
-    const orgs_sql_file_t *file;
+    const orgs_file_t *file;
     apr_size_t i;
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        for (file = orgs_sql_files; file->name != NULL; file++) {
+        for (file = orgs_files_sql; file->name != NULL; file++) {
             const char *prefix = kinds[i].prefix;
 
             if (prefix != NULL ? strncmp(file->name, prefix, strlen(prefix)) == 0 : apr_isdigit(file->name[0])) {

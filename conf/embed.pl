@@ -1,11 +1,12 @@
 #!/usr/bin/perl
-# Prints C that holds the files named on the command line, byte for byte, for orgsctl (include/orgs_sql_files.h).
+# embed.pl NAME FILE...: prints C that holds the files, byte for byte, as the array NAME (include/orgs_files.h).
 
 use strict;
 use warnings;
 
-print "/* Made by sql/embed.pl from sql/: do not edit. */\n\n#include <stddef.h>\n\n#include \"orgs_sql_files.h\"\n\n",
-    "const orgs_sql_file_t orgs_sql_files[] = {\n";
+my $array = shift;
+print "/* Made by conf/embed.pl: do not edit. */\n\n#include <stddef.h>\n\n#include \"orgs_files.h\"\n\n",
+    "const orgs_file_t ${array}[] = {\n";
 
 for my $path (@ARGV) {
     open my $file, '<:raw', $path or die "$path: $!\n";

@@ -78,6 +78,15 @@ static void spend(orgs_db_t *db, apr_time_t began)
     }
 }
 
+/* Until when one try may last: what hangs leaves a third of the time for another try, or for settling. The server's own
+ * limit of a statement is below a first try's. */
+static apr_time_t share_of(apr_time_t deadline)
+{
+    apr_time_t now = orgs_clock();
+
+    return now + (deadline - now) * 2 / 3;
+}
+
 static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, const orgs_dberr_t *dberr)
 {
     meaning_e meaning = meaning_of(dberr->number);
@@ -110,19 +119,21 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         orgs_dberr_t dberr;
         orgs_conn_t *conn;
         meaning_e meaning;
+        apr_time_t until;
 
         error = orgs_pool_acquire(db->pool, p, use, deadline, &conn);
         if (error != NULL) {
             break;
         }
-        orgs_conn_query(conn, p, sql, params, deadline, rows, &dberr);
+        until = share_of(deadline);
+        orgs_conn_query(conn, p, sql, params, until, rows, &dberr);
         if (dberr.number == 0) {
             orgs_pool_release(db->pool, conn);
             orgs_pool_complain(db->pool, 0, NULL);
             break;
         }
         meaning = meaning_of(dberr.number);
-        discard(db, conn, meaning, deadline);
+        discard(db, conn, meaning, until);
         if (meaning == NEVER || meaning == OPERATOR || tries == 0 || orgs_clock() >= deadline) {
             error = refused(db, p, &dberr);
             break;
@@ -218,7 +229,7 @@ static end_e settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_ti
         orgs_conn_t *conn;
 
         if (orgs_pool_acquire(db->pool, p, ORGS_USE_COLD, deadline, &conn) == NULL
-            && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, deadline, rows, &dberr) == DONE) {
+            && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, share_of(deadline), rows, &dberr) == DONE) {
             const orgs_value_t *code = &rows->values[0];
 
             return code->type == ORGS_BYTES && strcmp(code->bytes, "abandoned") == 0 ? LOST_AGAINST : DONE;
@@ -241,7 +252,6 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         orgs_conn_t *conn;
         orgs_rows_t rows;
         orgs_id_t event;
-        apr_time_t now;
         end_e end;
 
         if (orgs_id_make_v7(&event) != APR_SUCCESS) {
@@ -253,9 +263,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         if (error != NULL) {
             break;
         }
-        /* a third of what is left is kept for settling */
-        now = orgs_clock();
-        end = call_upon(db, p, sql, params, conn, now + (deadline - now) * 2 / 3, &rows, &dberr);
+        end = call_upon(db, p, sql, params, conn, share_of(deadline), &rows, &dberr);
         if (end == UNCLEAR) {
             end = settle(db, p, &event, deadline, &rows);
             orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0111) "a write's answer was lost (%s, %u); it was %s", dberr.text,

@@ -22,7 +22,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value
-    sql_json uuid raw raw_request parse_answers race until_true long_or expect_log log_lines json_text hostport
+    sql_json uuid raw raw_request parse_answers race until_true long_or expect_log watch_log log_lines json_text hostport
     test_name top ago port_of many_organizations raw_connection read_some read_all httpd_children drop_clients another_database status_counter done_testing now_ms id_in_sql);
 
 # What Apache::Test wrote down when it configured the server is all we need; finding it out again takes seconds.
@@ -78,7 +78,7 @@ sub port_of { (split /:/, hostport(@_))[1] }
 
 # api(METHOD => PATH, token => user or text, json => data, body => bytes, type => media type, headers => {...},
 #     vhost => name, url => ...). A path without a leading slash is below /organizations. Connections are kept, one for
-# each host and process. Status 0: no answer came.
+# each host and process. Status 0: no answer came. undecoded => 1: a long body needs no {json}.
 sub api {
     my ($method, $path, %options) = @_;
 
@@ -99,7 +99,10 @@ sub api {
     my $request = "$method $path HTTP/1.1\r\n" . join('', map { "$_: $headers{$_}\r\n" } grep { defined $headers{$_} } sort keys %headers)
         . "\r\n" . ($content // '');
     utf8::encode($request) if utf8::is_utf8($request);
-    return exchange($host, $method, $request);
+    my $answer = exchange($host, $method, $request);
+    # long ones take JSON::PP seconds
+    $answer->{json} = eval { $json->decode($answer->{body}) } if length $answer->{body} && length $answer->{body} < ($options{undecoded} ? 10_000 : 1_000_000);
+    return $answer;
 }
 
 my (%connections, $connections_pid);
@@ -169,8 +172,6 @@ sub exchange {
         ($answer->{body}, $bytes, $keep) = ($bytes, '', 0);
     }
     $connections{$host} = $socket if $keep && $bytes eq '';
-    # long ones take JSON::PP seconds
-    $answer->{json} = eval { $json->decode($answer->{body}) } if length $answer->{body} && length $answer->{body} < 1_000_000;
     return $answer;
 }
 
@@ -666,8 +667,8 @@ sub ago { time - $_[0] }
 
 # --- httpd's error log ------------------------------------------------------------------------------------------------
 
-my $log = "$top/t/logs/error_log";
-my $log_start = -s $log // 0;
+# where each began to be ours
+my @logs = (["$top/t/logs/error_log", -s "$top/t/logs/error_log" // 0]);
 my %expected;
 my $main_pid = $$;
 
@@ -678,12 +679,18 @@ sub expect_log {
     $expected{$tag} = @count ? {count => $count[0]} : {least => 1};
 }
 
+# Another httpd's log is judged likewise.
+sub watch_log { push @logs, [$_[0], 0]; return }
+
 # The lines since the test began (a pattern may select).
 sub log_lines {
     my ($pattern) = @_;
-    open my $fh, '<', $log or return ();
-    seek $fh, $log_start, 0;
-    my @lines = <$fh>;
+    my @lines;
+    for my $log (@logs) {
+        open my $fh, '<', $log->[0] or next;
+        seek $fh, $log->[1], 0;
+        push @lines, <$fh>;
+    }
     return defined $pattern ? grep { /$pattern/ } @lines : @lines;
 }
 

@@ -1,0 +1,365 @@
+# Contract 3, rule 8: whatever is lost between httpd and the database, an answer is the truth. Every endpoint, every
+# packet of what it says to the database and hears from it, every fault: the packets are recorded first, and each is then
+# hit. Of packets that follow each other and are alike (rows, descriptions of columns), the first, the middle and the
+# last are.
+#
+# ORGS_TEST_SEED repeats a sample; ORGS_TEST_LONG=1 runs all; ORGS_TEST_POINTS=PATTERN those whose name matches.
+use Orgs::Test;
+use Orgs::Endpoints;
+use Orgs::Httpd;
+use Orgs::Proxy;
+use List::Util qw(first max shuffle sum);
+use Time::HiRes qw(time sleep);
+
+my $TIMEOUT = 2;
+my $WORKERS = 10;
+my $SAMPLE = 200;
+
+# --- the faults --------------------------------------------------------------------------------------------------------------
+
+# Errors that say that nothing was written, or that the question never ran; those that leave it open; and those in place
+# of a greeting.
+my @refusing = (1213, 1205, 1020, 1290, 1792, 1836, 1461, 1040, 1047, 1243, 1927, 4031);
+my @unclear = (1047, 1927, 4031, 1317, 1969, 1180, 1053);
+my @unwelcoming = (1040, 1129, 1045);
+
+# [name, the rule of the proxy, whether it costs time, the packets]: of any, a client's, its statements (they are
+# answered), the server's, the server's in an answer, and what comes before the first statement.
+my @faults = (
+    ['cut before', {how => 'before'}, 0, 'any'],
+    ['cut after', {how => 'after'}, 0, 'any'],
+    ['cut while it runs', {how => 'answer'}, 0, 'statement'],
+    ['cut when it ran', {how => 'ran'}, 0, 'statement'],
+    ['cut, arrives late', {how => 'late'}, 0, 'statement'],
+    ['lost', {how => 'hole'}, 1, 'any'],
+    ['the answer lost', {how => 'deaf'}, 1, 'statement'],
+    ['delayed', {how => 'delay'}, 0, 'any'],
+    ['delayed beyond the deadline', {how => 'delay', seconds => $TIMEOUT + 0.2}, 1, 'statement'],
+    ['in pieces', {how => 'pieces'}, 0, 'any'],
+    ['drips', {how => 'drip'}, 1, 'any'],
+    (map { ["error $_", {how => 'error', error => $_}, 0, 'statement'] } @refusing),
+    (map { ["ran, error $_", {how => 'instead', error => $_}, 0, 'statement'] } @unclear),
+    (map { ["error $_ in the answer", {how => 'error', error => $_}, 0, 'answer'] } 1317, 1927),
+    (map { ["error $_ at the door", {how => 'error', error => $_}, 0, 'door'] } @unwelcoming),
+);
+# What nobody can find the outcome of: the statement arrives, or not, and then the database is gone.
+my @dark = map { [$_->[0], {how => $_->[1]}, 1, 'statement'] } ['all is lost after it', 'all'], ['all is lost', 'none'], ['the server is gone after it', 'gone'];
+
+sub applies {
+    my ($where, $packet) = @_;
+    my $door = $packet->{kind} =~ /^(?:login|auth|greeting)$/;
+    return 1 if $where eq 'any';
+    return $packet->{side} eq 'client' && !$door && $packet->{answers} if $where eq 'statement';
+    return $packet->{side} eq 'server' && !$door && $packet->{text} ne 'login' if $where eq 'answer';
+    return $packet->{kind} =~ /^(?:login|greeting)$/;
+}
+
+# --- httpd, and a proxy for each of its virtual hosts, over TCP or a socket -------------------------------------------------------
+
+my @hosts = map { {port => Orgs::Httpd::free_port(), $_ % 2 ? (proxy => Orgs::Httpd::free_port()) : (path => top() . "/run/grid$_.socket")} } 0 .. $WORKERS - 1;
+my $httpd = Orgs::Httpd->start(join '', qq(LogLevel info\nOrgsDBDefaultsFile "@{[top()]}/run/main/orgs.cnf"\nOrgsDBTimeout $TIMEOUT\nOrgsDBKeep 1\n),
+    map { sprintf <<'HOST', $_->{port}, $_->{port}, $_->{proxy} ? "host=127.0.0.1 port=$_->{proxy}" : "socket=$_->{path}" } @hosts);
+Listen 127.0.0.1:%d
+<VirtualHost 127.0.0.1:%d>
+    OrgsDBParams "%s dbname=orgs user=orgs"
+    <Location "/organizations">
+        SetHandler orgs
+    </Location>
+</VirtualHost>
+HOST
+watch_log($httpd->{log});
+expect_log($_, undef) for qw(ORGS0012 ORGS0021 ORGS0102);
+
+# How many descriptors its processes hold.
+sub descriptors {
+    my @children = map { open my $in, '<', "/proc/$_/stat" or return (); (readline $in) =~ /^\d+ \(.*\) \S $httpd->{pid} / ? $_ : () }
+        map { m{/proc/(\d+)$} ? $1 : () } glob '/proc/[0-9]*';
+    return scalar map { glob "/proc/$_/fd/*" } @children;
+}
+
+my $world = world();
+my @endpoints = endpoints($world);
+my %endpoint = map { $_->{name} => $_ } @endpoints;
+
+sub open_host {
+    my ($n) = @_;
+    my $host = $hosts[$n];
+    return {url => "127.0.0.1:$host->{port}", proxy => Orgs::Proxy->new($host->{proxy} ? (port => $host->{proxy}) : (path => $host->{path})), turn => 0};
+}
+
+# --- what an endpoint and the database say to each other -----------------------------------------------------------------------------
+
+my $plain = {method => 'GET', path => $world->{long}{id}, token => $world->{ada}};
+
+sub works { my ($here, $seconds) = @_; return until_true($seconds // 4, sub { request($plain, $here->{url})->{status} == 200 }) }
+
+# How a conversation is prepared. warm: all is open and prepared. fresh: connected, but the endpoint's own statement is
+# not prepared. cold: not connected.
+my %prepare = (
+    warm  => sub { my ($here, $endpoint) = @_; request($endpoint->{warm}->(), $here->{url}) },
+    fresh => sub { my ($here) = @_; $here->{proxy}->drop; works($here) },
+    cold  => sub { my ($here) = @_; $here->{proxy}->drop },
+);
+
+sub own_statement { my ($packet) = @_; return $packet->{side} eq 'client' && $packet->{kind} eq 'execute' && $packet->{text} ne 'SELECT FROM tokens' }
+
+# The statements that are hit before a conversation becomes interesting: a CALL that ran or was lost has to be settled, one
+# that lost against another has to be run again.
+my %first = (
+    'settle what ran'  => {how => 'ran'},
+    'settle what was lost' => {how => 'before'},
+    'run again' => {how => 'error', error => 1213},
+);
+
+# What befalls a whole conversation: [name, what is done to the proxy, the status].
+my @weather = (
+    ['no database', sub { $_[0]->refuse }, '503'],
+    ['a slow line', sub { $_[0]->delay(0.02) }, '2..'],
+);
+
+# [endpoint, preparation, what is hit first]
+my @conversations = (
+    (map { [$_, 'warm'] } @endpoints),
+    (map { [$_, 'fresh'] } @endpoints),
+    (map { [$endpoint{$_}, 'cold'] } 'read an organization', 'create an organization'),
+    (map { my $first = $_; map { [$endpoint{$_}, 'warm', $first] } 'create an organization', 'remove a member' } sort keys %first),
+);
+
+# The packets of a conversation, each with its number among those of its kind.
+sub record {
+    my ($here, $endpoint, $prepare, $first) = @_;
+    works($here);
+    $prepare{$prepare}->($here, $endpoint);
+    my $rule = first_rule($endpoint, $first);
+    $here->{proxy}->arm($rule ? $rule : ());
+    my $target = $endpoint->{before}->();
+    my $answer = request($target, $here->{url});
+    my @log = $here->{proxy}->log;
+    $here->{proxy}->pass;
+    # what is cleared now and then, when the answer is on its way, is no part of it
+    my $cleared = first { $log[$_]{text} =~ /event_expire/ } 0 .. $#log;
+    splice @log, $cleared if defined $cleared;
+    my @wrong = wrong($endpoint, $target, $answer);
+    push @wrong, "answered $answer->{status}" if $answer->{status} !~ /^2/;
+    is_deeply(\@wrong, [], "$endpoint->{name}, $prepare" . ($first ? ", $first" : '')) or diag explain \@log;
+    if ($rule) {
+        shift @log while !$log[0]{how};
+        shift @log;
+    }
+    my (%number, $connecting);
+    for my $packet (@log) {
+        $packet->{n} = ++$number{join "\0", @$packet{qw(side kind text)}};
+        $connecting = $packet->{kind} eq 'greeting' ? 1 : $packet->{kind} eq 'prepare' ? 0 : $connecting;
+        $packet->{connecting} = $connecting ? 1 : 0;
+    }
+    # those of the question who asks are the same everywhere
+    if ($prepare eq 'fresh') {
+        my $own = first { $log[$_]{kind} eq 'prepare' } 0 .. $#log;
+        @log = defined $own ? @log[$own .. $#log] : ();
+    }
+    return thinned(@log);
+}
+
+# Of several alike in a row the first, the middle one and the last.
+sub thinned {
+    my @thin;
+    while (@_) {
+        my @alike = shift;
+        push @alike, shift while @_ && !grep { $_[0]{$_} ne $alike[0]{$_} } qw(side kind text);
+        push @thin, @alike > 3 ? @alike[0, @alike / 2, -1] : @alike;
+    }
+    return @thin;
+}
+
+# The endpoint's CALL, which is what is hit first.
+my %call_of;
+
+sub first_rule {
+    my ($endpoint, $first) = @_;
+    return $first ? {side => 'client', kind => 'execute', text => $call_of{$endpoint->{name}}, %{$first{$first}}} : undef;
+}
+
+my (@points, %recorded, $descriptors);
+{
+    my $here = open_host(0);
+    for my $conversation (@conversations) {
+        my ($endpoint, $prepare, $first) = @$conversation;
+        my @packets = record($here, @$conversation);
+        $call_of{$endpoint->{name}} //= (first { own_statement($_) } @packets)->{text} if $endpoint->{write};
+        $recorded{$prepare . ($first ? ", $first" : '')} += @packets;
+        for my $packet (@packets) {
+            for my $fault (@faults, own_statement($packet) && $prepare eq 'warm' && !$first ? @dark : ()) {
+                my ($name, $rule, $slow, $where) = @$fault;
+                next if !applies($where, $packet);
+                push @points, {
+                    name => "$endpoint->{name}, $prepare" . ($first ? ", $first" : '') . ": $packet->{side}, $packet->{kind} $packet->{text} $packet->{n}: $name",
+                    endpoint => $endpoint->{name}, prepare => $prepare, first => $first, packet => $packet, slow => $slow, fault => $name,
+                    dark => scalar(grep { $_ == $fault } @dark), rule => {%$rule, map { $_ => $packet->{$_} } qw(side kind text n)},
+                };
+            }
+        }
+    }
+    $here->{proxy}->end;
+    $descriptors = descriptors();
+    for my $endpoint (@endpoints) {
+        push @points, map { {name => "$endpoint->{name}, warm: $_->[0]", endpoint => $endpoint->{name}, prepare => 'warm', fault => $_->[0], weather => $_} } @weather;
+    }
+}
+
+# --- one point -----------------------------------------------------------------------------------------------------------------------
+
+# The server's numbers of connections that are in a transaction. (information_schema.innodb_trx is as old as the last look.)
+sub in_transaction {
+    my $status = join "\n", map { $_->[-1] } sql('SHOW ENGINE INNODB STATUS');
+    return map { /^[^\n]*, ACTIVE .*?(?:MariaDB|MySQL) thread id (\d+)/s ? $1 : () } split /^---TRANSACTION /m, $status;
+}
+
+# The statuses that may be: with the database there and nothing lost in silence, a request succeeds.
+sub allowed {
+    my ($point) = @_;
+    return $point->{weather}[2] if $point->{weather};
+    return '2..|503|504' if $point->{dark} || $point->{slow} && ($point->{first} // '') =~ /settle/;
+    return '2..|503' if $point->{slow} || $point->{packet}{connecting} && !$point->{first};
+    return '2..';
+}
+
+sub run_point {
+    my ($here, $point) = @_;
+    my $proxy = $here->{proxy};
+    my $endpoint = $endpoint{$point->{endpoint}};
+    my @wrong;
+    works($here);
+    $prepare{$point->{prepare}}->($here, $endpoint);
+    my $target = $endpoint->{before}->();
+    $proxy->arm(grep { defined } first_rule($endpoint, $point->{first}), $point->{rule});
+    $point->{weather}[1]->($proxy) if $point->{weather};
+    my $began = time;
+    my $answer = request($target, $here->{url});
+    my $took = time - $began;
+    my @log = $proxy->log('client');
+    my $fired = @{$proxy->seen->{fired}} == grep { $_ } @$point{qw(first rule)};
+    $proxy->pass;
+    # what is on its way arrives, and is answered
+    until_true(5, sub { !$proxy->seen->{pending} }) or push @wrong, 'the server does not answer what arrived';
+    push @wrong, 'it did not come to that' if !$fired;
+    push @wrong, "a connection that is kept is in a transaction" if !until_true(0.5, sub {
+        my %open = map { $_ => 1 } @{$proxy->seen->{open}};
+        return !grep { $open{$_} } in_transaction();
+    });
+    push @wrong, still_working($here, $point);
+    my %met = map { ($_->{connection} // 0) => 1 } @log;
+    push @wrong, 'a transaction is left' if !until_true(4, sub { !grep { $met{$_} } in_transaction() });
+    push @wrong, wrong($endpoint, $target, $answer);
+    my $allowed = allowed($point);
+    push @wrong, "answered $answer->{status} $answer->{body}" if !@wrong && $answer->{status} !~ /^(?:$allowed)$/ && !($answer->{cut} && $point->{slow});
+    my @calls = map { $_->{event} } grep { own_statement($_) && $_->{text} eq ($call_of{$endpoint->{name}} // '') } @log;
+    my $settled = grep { own_statement($_) && $_->{text} =~ /settle/ } @log;
+    my $redone = 0;
+    if ($point->{packet} && own_statement($point->{packet}) && @calls && $point->{prepare} eq 'warm' && !$point->{first} && $point->{fault} =~ /error/) {
+        # the whole CALL again, as another event; or it ran, and then once is enough
+        my %events = map { $_ => 1 } @calls;
+        if ($point->{fault} =~ /^error/) {
+            push @wrong, 'the CALL was not run again under another event' if keys %events != 2 || @calls != 2;
+            $redone = 1;
+        }
+        else {
+            push @wrong, "a CALL that ran was run @{[scalar @calls]} times, settled $settled times" if @calls != 1 || !$settled;
+        }
+    }
+    my $class = join ', ', grep { $_ } $point->{prepare}, $point->{first}, $point->{dark} ? 'all lost' : '', $point->{packet}{connecting} ? 'connecting' : '', $point->{slow} ? 'in silence' : '';
+    return {name => $point->{name}, class => $class, slow => $point->{slow}, status => $answer->{cut} ? 'cut' : $answer->{status}, took => $took, wrong => \@wrong, redone => $redone, settled => $settled ? 1 : 0};
+}
+
+# The next requests: at once, unless it was not even possible to connect.
+sub still_working {
+    my ($here, $point) = @_;
+    return 'no request works any more' if ($point->{dark} || $point->{weather} || $point->{packet}{connecting}) && !works($here);
+    $here->{own} //= organization($world->{ada}, name => 'Worker');
+    my %statuses;
+    for my $n (1 .. long_or(20, 4)) {
+        $here->{turn}++;
+        my $next = $n % 4 ? $plain : {method => 'PUT', path => $here->{own}{id}, token => $world->{ada}, json => {name => "Worker $here->{turn}"}};
+        $statuses{request($next, $here->{url})->{status}}++;
+    }
+    return map { "the next requests: $statuses{$_} times $_" } grep { $_ != 200 } keys %statuses;
+}
+
+# --- all of them, or some ------------------------------------------------------------------------------------------------------------------
+
+my $seed = $ENV{ORGS_TEST_SEED} // int rand 1e6;
+srand $seed;
+my $all = @points;
+my $pattern = $ENV{ORGS_TEST_POINTS};
+@points = shuffle(defined $pattern ? grep { $_->{name} =~ /$pattern/ } @points : @points);
+if (!$ENV{ORGS_TEST_LONG} && !defined $pattern) {
+    # whatever is not yet there comes first: each endpoint, fault and kind of packet
+    my %have;
+    my %new = map { my $point = $_; my @parts = ($point->{endpoint}, $point->{fault}, join ' ', map { $_ // '' } @$point{qw(prepare first)}, @{$point->{packet} // {}}{qw(side kind)});
+        ($point->{name} => scalar grep { !$have{$_}++ } @parts) } @points;
+    @points = ((grep { $new{$_->{name}} } @points), grep { !$new{$_->{name}} } @points);
+    @points = @points[0 .. $SAMPLE - 1] if @points > $SAMPLE;
+}
+cmp_ok($all, '>', 500, "$all points");
+diag "$all points; packets hit: ", join '; ', map { "$_ $recorded{$_}" } sort keys %recorded;
+diag 'ORGS_TEST_SEED=', $seed, ', ', scalar @points, ' points are run';
+my $began = time;
+my @results = map { @$_ } race($WORKERS, sub {
+    my ($number) = @_;
+    my $here = open_host($number);
+    my @mine = map { $_ % $WORKERS == $number ? $points[$_] : () } 0 .. $#points;
+    my @results = map { my $point = $_; eval { run_point($here, $point) } // {name => $point->{name}, status => 'died', took => 0, wrong => ["$@"]} } @mine;
+    $here->{proxy}->end;
+    return \@results;
+});
+my $took = time - $began;
+
+# On a machine that has no time for us an answer may be late: what was is asked again, alone.
+my $limit = $TIMEOUT + 0.5;
+my ($worst) = sort { $b->{took} <=> $a->{took} } @results;
+if (my @late = grep { $_->{took} > $limit } @results) {
+    my $here = open_host(0);
+    my %point = map { $_->{name} => $_ } @points;
+    for my $late (@late) {
+        my $again = run_point($here, $point{$late->{name}});
+        push @{$late->{wrong}}, "answered after $late->{took} seconds, and alone after $again->{took}" if $again->{took} > $limit;
+    }
+    diag scalar @late, ' were late, and were asked again alone';
+    $here->{proxy}->end;
+}
+
+my %count;
+my %class;
+$count{$_->{status}}++ for @results;
+$class{$_->{class} // ''}{$_->{status}}++ for @results;
+is(scalar @results, scalar @points, sprintf '%d of %d points were run, in %d seconds', scalar @results, $all, $took);
+is_deeply([map { "$_->{name}: " . join '; ', @{$_->{wrong}} } grep { @{$_->{wrong}} } @results], [], 'the truth, in time, with nothing left behind');
+diag map { my $class = $_; sprintf "%s: %s\n", $class, join ', ', map { "$_ $class{$class}{$_}" } sort keys %{$class{$class}} } sort keys %class;
+diag 'answers: ', join ', ', map { "$_: $count{$_}" } sort keys %count;
+diag map { sprintf "%.2f s: %s\n", @$_{qw(took name)} } (sort { $b->{took} <=> $a->{took} } grep { !$_->{slow} } @results)[0 .. 5];
+diag sprintf 'the worst took %.2f s: %s', $worst->{took}, $worst->{name};
+diag sum(0, map { $_->{redone} // 0 } @results), ' CALLs that were refused were run again whole, ', sum(0, map { $_->{settled} // 0 } @results), ' were settled';
+
+# --- what a client reads then, to the letter -------------------------------------------------------------------------------------------------
+
+{
+    my $proxy = Orgs::Proxy->new;
+    my %here = (vhost => 'orgs_faulty', token => $world->{ada});
+    my $write = sub { return api(POST => '', %here, json => {name => 'Lost'}) };
+    my $call = {side => 'client', kind => 'execute', text => 'CALL organization_create_v1'};
+    answers($write->(), 201, 'a write through the proxy');
+    $proxy->arm({%$call, how => 'all'});
+    problem($write->(), 504, 'outcome_unknown', 'a write whose outcome cannot be found out');
+    $proxy->pass;
+    ok(until_true(4, sub { $write->()->{status} == 201 }), '... and on it goes');
+    $proxy->refuse;
+    problem($write->(), 503, 'unavailable', 'a write without a database');
+    problem(api(GET => '', %here), 503, 'unavailable', 'a list without a database');
+    $proxy->end;
+}
+
+# the proxies are gone, and with them all that was open
+my $left;
+ok(until_true(20, sub { ($left = descriptors()) <= $descriptors + 2 * $WORKERS }), "no descriptors are left ($descriptors before, $left after)");
+is_deeply([log_lines(qr/exit signal/)], [], 'no process died');
+$httpd->stop;
+done_testing;

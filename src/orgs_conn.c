@@ -288,7 +288,9 @@ void orgs_conn_text(orgs_conn_t *conn, apr_pool_t *pool, const char *text, orgs_
     memset(error, 0, sizeof(*error));
     mysql_thread_init();
     if (mysql_real_query(conn->my, text, (unsigned long)strlen(text)) != 0
-        || ((result = mysql_store_result(conn->my)) == NULL && mysql_field_count(conn->my) > 0)) {
+        /* cut off among the rows, the field count is zero as well */
+        || ((result = mysql_store_result(conn->my)) == NULL
+            && (mysql_field_count(conn->my) > 0 || mysql_errno(conn->my) != 0))) {
         orgs_dberr_set(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
     }
     else if (result != NULL) {

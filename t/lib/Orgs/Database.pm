@@ -1,9 +1,11 @@
 # A database that a test may stop, kill, freeze and start again: the second one that t/run made, which the virtual host
-# orgs_second asks. It has the users ada@example.com and bob@example.com.
+# orgs_second asks, or a copy of it by another name, with options of its own for the server. It has the users
+# ada@example.com and bob@example.com.
 #
 #   my $db = Orgs::Database->new;   # not running
+#   my $copy = Orgs::Database->new('replica', port => 3307, bind_address => '127.0.0.2', skip_log_bin => undef);
 #   $db->start; $db->stop; $db->kill; $db->freeze; $db->thaw;
-#   $db->sql(...); $db->token('ada'); $db->{run}
+#   $db->sql(...); $db->token('ada'); $db->{run}; $copy->{port}
 package Orgs::Database;
 
 use strict;
@@ -15,11 +17,39 @@ use POSIX ();
 use Socket qw(SOCK_STREAM);
 use Time::HiRes qw(sleep time);
 
-my $running;
+my %running;
 
 sub new {
-    my ($class) = @_;
-    return bless {run => Orgs::Test::top() . '/run/second', owner => $$}, $class;
+    my ($class, $name, %options) = @_;
+    my $self = bless {run => Orgs::Test::top() . '/run/' . ($name // 'second'), owner => $$}, $class;
+    $self->copy(\%options) if defined $name;
+    ($self->{port}) = reverse map { /^port=(\d+)/ ? $1 : () } $self->lines('my.cnf');
+    return $self;
+}
+
+sub lines {
+    my ($self, $file, @new) = @_;
+    if (@new) {
+        open my $out, '>', "$self->{run}/$file" or die "$file: $!";
+        print $out @new;
+        close $out;
+    }
+    open my $in, '<', "$self->{run}/$file" or die "$file: $!";
+    return <$in>;
+}
+
+# The second one is not running now: it runs only where a test started it.
+sub copy {
+    my ($self, $options) = @_;
+    my $second = Orgs::Test::top() . '/run/second';
+    die "a copy of a running database\n" if grep { $_->{run} eq $second } values %running;
+    system('cp', '-a', $second, $self->{run}) == 0 or die "$self->{run} cannot be made\n";
+    for my $file (qw(my.cnf root.cnf admin.cnf)) {
+        my @lines = map { s/\Q$second\E/$self->{run}/gr } $self->lines($file);
+        # of an option that stands there twice the later one counts
+        push @lines, map { defined $options->{$_} ? "$_=$options->{$_}\n" : "$_\n" } sort keys %$options if $file eq 'my.cnf';
+        $self->lines($file, @lines);
+    }
 }
 
 # Whether it answers: a server's first word is its greeting.
@@ -44,10 +74,10 @@ sub start {
         exec 'mariadbd', "--defaults-file=$self->{run}/my.cnf" or POSIX::_exit(1);
     }
     $self->{pid} = $pid;
-    $running = $self;
+    $running{$pid} = $self;
     my $deadline = time + 60;
     until ($self->answers) {
-        die 'the second database does not start: ' . `tail -n 20 '$self->{run}/db.log'` if time > $deadline || waitpid $pid, POSIX::WNOHANG();
+        die "the database in $self->{run} does not start: " . `tail -n 20 '$self->{run}/db.log'` if time > $deadline || waitpid $pid, POSIX::WNOHANG();
         sleep 0.02;
     }
     return $self;
@@ -61,8 +91,9 @@ sub signal {
 sub ended {
     my ($self) = @_;
     Orgs::Test::drop_clients();
-    waitpid delete $self->{pid}, 0;
-    $running = undef;
+    my $pid = delete $self->{pid};
+    delete $running{$pid};
+    waitpid $pid, 0;
 }
 
 sub stop { my ($self) = @_; $self->signal('TERM'); $self->ended }
@@ -87,10 +118,10 @@ sub token {
 
 END {
     my $status = $?;
-    if ($running && $running->{owner} == $$) {
-        CORE::kill CONT => $running->{pid};
-        CORE::kill KILL => $running->{pid};
-        waitpid $running->{pid}, 0;
+    for my $self (grep { $_->{owner} == $$ } values %running) {
+        CORE::kill CONT => $self->{pid};
+        CORE::kill KILL => $self->{pid};
+        waitpid $self->{pid}, 0;
     }
     $? = $status;
 }

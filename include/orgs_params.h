@@ -42,6 +42,12 @@ orgs_params_t *orgs_params_merge(apr_pool_t *pool, const orgs_params_t *base, co
 /** The same, all of it allocated in pool. */
 orgs_params_t *orgs_params_copy(apr_pool_t *pool, const orgs_params_t *from);
 
+/** The hosts as they are named; none: one NULL, for the socket. Allocated in pool. */
+apr_array_header_t *orgs_params_hosts(apr_pool_t *pool, const orgs_params_t *params);
+
+/** A host that is spoken to without TLS though it is neither a socket nor loopback; or NULL. */
+const char *orgs_params_exposed(apr_pool_t *pool, const orgs_params_t *params);
+
 /** The mode that counts for one host: the one given, else disabled for a socket or loopback, else verify-identity. */
 orgs_ssl_e orgs_params_ssl(const orgs_params_t *params, const char *host);
 

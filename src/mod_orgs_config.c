@@ -339,16 +339,31 @@ int mod_orgs_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
     return OK;
 }
 
+/* Once, however many virtual hosts share it; not when the configuration is read for the first of two times. */
+static void tell_exposed(apr_pool_t *p, server_rec *s, const orgs_params_t *params, apr_array_header_t *told)
+{
+    const char *host = ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG ? orgs_params_exposed(p, params)
+                                                                                      : NULL;
+
+    if (host != NULL && !ap_array_str_contains(told, host)) {
+        APR_ARRAY_PUSH(told, const char *) = host;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, ORGS_LOGNO(0003) "ssl_mode=disabled: what is said to the database "
+                     "at %s can be read and changed by whoever is on the way", host);
+    }
+}
+
 int mod_orgs_config_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
+    apr_array_header_t *told = apr_array_make(ptemp, 4, sizeof(const char *));
+
     (void)plog;
-    (void)ptemp;
     for (; s != NULL; s = s->next) {
         mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
 
         if (conf->params != NULL || conf->file != NULL) {
             conf->pool_conf = apr_pcalloc(pconf, sizeof(*conf->pool_conf));
             resolve(conf, conf->pool_conf, apr_pcalloc(pconf, sizeof(orgs_params_t)), pconf);
+            tell_exposed(ptemp, s, conf->pool_conf->params, told);
         }
     }
     return OK;

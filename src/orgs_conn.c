@@ -8,7 +8,6 @@
 #include <apr_tables.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/x509.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_stmt.h"
+#include "orgs_tls.h"
 #include "orgs_watchdog.h"
 
 /* ours: the server can be reached, but not be worked with */
@@ -38,7 +38,7 @@ struct orgs_conn_t {
 
 void orgs_conn_library_init(void)
 {
-    mysql_library_init(0, NULL, NULL);
+    orgs_tls_library_init();
 }
 
 void orgs_conn_library_leave(void)
@@ -200,43 +200,6 @@ static int infile_error(void *handle, char *text, unsigned int len)
     return 2000;
 }
 
-static void set_ssl(MYSQL *my, const orgs_params_t *params, orgs_ssl_e mode)
-{
-#ifdef MARIADB_PACKAGE_VERSION
-    flag_t enforce = mode != ORGS_SSL_DISABLED;
-    flag_t verify = mode == ORGS_SSL_VERIFY_IDENTITY;
-
-    mysql_options(my, MYSQL_OPT_SSL_ENFORCE, &enforce);
-    mysql_options(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-#else
-    enum mysql_ssl_mode wanted = mode == ORGS_SSL_DISABLED   ? SSL_MODE_DISABLED
-                                 : mode == ORGS_SSL_REQUIRED ? SSL_MODE_REQUIRED
-                                                             : SSL_MODE_VERIFY_IDENTITY;
-    flag_t ask = mode == ORGS_SSL_DISABLED;
-
-    mysql_options(my, MYSQL_OPT_SSL_MODE, &wanted);
-    /* caching_sha2_password without TLS: encrypted by the server's key, for which Connector/C asks by itself */
-    mysql_options(my, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &ask);
-#endif
-    if (mode != ORGS_SSL_DISABLED) {
-        if (params->ssl_ca != NULL) {
-            mysql_options(my, MYSQL_OPT_SSL_CA, params->ssl_ca);
-        }
-#ifndef MARIADB_PACKAGE_VERSION
-        else if (mode == ORGS_SSL_VERIFY_IDENTITY) {
-            /* the system's authorities, which Connector/C takes by itself */
-            mysql_options(my, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir());
-        }
-#endif
-        if (params->ssl_cert != NULL) {
-            mysql_options(my, MYSQL_OPT_SSL_CERT, params->ssl_cert);
-        }
-        if (params->ssl_key != NULL) {
-            mysql_options(my, MYSQL_OPT_SSL_KEY, params->ssl_key);
-        }
-    }
-}
-
 /* Connects to one host (NULL: the socket); no session yet. */
 static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, const char *host,
                         const char *dbname, apr_time_t deadline, orgs_dberr_t *error)
@@ -260,13 +223,14 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
     mysql_options(conn->my, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(conn->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_set_local_infile_handler(conn->my, infile_init, infile_read, infile_end, infile_error, NULL);
-    set_ssl(conn->my, params, mode);
-    if (mysql_real_connect(conn->my, host, params->user, params->password, dbname, params->port, params->socket,
-                           CLIENT_FOUND_ROWS) == NULL) {
-        orgs_dberr_set(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
+    orgs_tls_set(conn->my, params, host, mode);
+    /* no password is none, not one of the environment */
+    if (mysql_real_connect(conn->my, host, params->user, params->password != NULL ? params->password : "", dbname,
+                           params->port, params->socket, CLIENT_FOUND_ROWS) == NULL) {
+        orgs_dberr_set(pool, error, mysql_errno(conn->my), orgs_tls_error(conn->my));
     }
     else if (mode != ORGS_SSL_DISABLED && mysql_get_ssl_cipher(conn->my) == NULL) {
-        orgs_dberr_set(pool, error, 2026, "the server offers no TLS, and without it nothing is said");
+        orgs_dberr_set(pool, error, 2026, "the connection is not encrypted");
     }
     else {
         int fd = socket_of(conn->my);
@@ -411,17 +375,11 @@ void orgs_conn_next_host(void)
 /* The hosts in the order in which they are tried; the socket is a NULL among them. */
 static apr_array_header_t *hosts_of(apr_pool_t *pool, const orgs_params_t *params)
 {
-    apr_array_header_t *named = apr_array_make(pool, 4, sizeof(char *));
-    apr_array_header_t *ordered = apr_array_make(pool, 4, sizeof(char *));
-    char *hosts = params->hosts != NULL ? apr_pstrdup(pool, params->hosts) : NULL;
-    char *state = NULL;
-    char *host = hosts != NULL ? apr_strtok(hosts, ", ", &state) : NULL;
+    apr_array_header_t *named = orgs_params_hosts(pool, params);
+    apr_array_header_t *ordered = apr_array_make(pool, named->nelts, sizeof(char *));
     int first = (int)(apr_atomic_read32(&first_host) & 0xffffu);
     int i;
 
-    do {
-        APR_ARRAY_PUSH(named, char *) = host;
-    } while (host != NULL && (host = apr_strtok(NULL, ", ", &state)) != NULL);
     for (i = 0; i < named->nelts; i++) {
         APR_ARRAY_PUSH(ordered, char *) = APR_ARRAY_IDX(named, (first + i) % named->nelts, char *);
     }

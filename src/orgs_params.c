@@ -301,13 +301,45 @@ orgs_params_t *orgs_params_merge(apr_pool_t *pool, const orgs_params_t *base, co
     return params;
 }
 
+/* A socket, or an address of loopback; a name may begin with 127. too. */
+static int is_near(const char *host)
+{
+    return host == NULL || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0
+           || (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
+}
+
 orgs_ssl_e orgs_params_ssl(const orgs_params_t *params, const char *host)
 {
     if (params->ssl_mode != ORGS_SSL_DEFAULT) {
         return params->ssl_mode;
     }
-    if (host == NULL || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0) {
-        return ORGS_SSL_DISABLED;
+    return is_near(host) ? ORGS_SSL_DISABLED : ORGS_SSL_VERIFY_IDENTITY;
+}
+
+const char *orgs_params_exposed(apr_pool_t *pool, const orgs_params_t *params)
+{
+    apr_array_header_t *hosts = orgs_params_hosts(pool, params);
+    int i;
+
+    for (i = 0; i < hosts->nelts; i++) {
+        const char *host = APR_ARRAY_IDX(hosts, i, const char *);
+
+        if (!is_near(host) && orgs_params_ssl(params, host) == ORGS_SSL_DISABLED) {
+            return host;
+        }
     }
-    return ORGS_SSL_VERIFY_IDENTITY;
+    return NULL;
+}
+
+apr_array_header_t *orgs_params_hosts(apr_pool_t *pool, const orgs_params_t *params)
+{
+    apr_array_header_t *named = apr_array_make(pool, 4, sizeof(char *));
+    char *hosts = params->hosts != NULL ? apr_pstrdup(pool, params->hosts) : NULL;
+    char *state = NULL;
+    char *host = hosts != NULL ? apr_strtok(hosts, ", ", &state) : NULL;
+
+    do {
+        APR_ARRAY_PUSH(named, char *) = host;
+    } while (host != NULL && (host = apr_strtok(NULL, ", ", &state)) != NULL);
+    return named;
 }

@@ -12,7 +12,11 @@
 
 #include "mod_orgs_api.h"
 #include "mod_orgs_auth.h"
+#include "mod_orgs_authz.h"
 #include "mod_orgs_config.h"
+#include "mod_orgs_gate.h"
+#include "mod_orgs_pools.h"
+#include "mod_orgs_private.h"
 #include "mod_orgs_problem.h"
 #include "mod_orgs_route.h"
 #include "orgs_conn.h"
@@ -25,6 +29,7 @@ static orgs_request_t *start(request_rec *r)
     orgs_request_t *rq = mod_orgs_request_of(r);
 
     if (rq == NULL && (rq = mod_orgs_request_start(r)) != NULL) {
+        mod_orgs_route_names(rq);
         mod_orgs_problem_prepare(r);
     }
     return rq;
@@ -76,7 +81,7 @@ static int handler(request_rec *r)
         return mod_orgs_problem(rq, orgs_error_cause(r->pool, ORGS_E_INTERNAL_ERROR, "this server has no database"));
     }
     status = mod_orgs_auth_caller(rq);
-    if (status == OK) {
+    if (status == OK && (status = mod_orgs_auth_same_site(rq)) == OK) {
         status = rq->route->endpoint(rq);
         rq->wrote = status == OK && r->method_number != M_GET;
     }
@@ -122,23 +127,36 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");
         return;
     }
-    mod_orgs_config_child_init(pchild, s);
+    mod_orgs_pools_child_init(pchild, s);
 }
 
 static void register_hooks(apr_pool_t *p)
 {
     static const char *const after_rewrite[] = {"mod_rewrite.c", NULL};
     static const char *const before_proxy[] = {"mod_proxy.c", NULL};
+    static const char *const after_headers[] = {"mod_headers.c", NULL};
 
-    (void)p;
+    mod_orgs_config_register(p);
+    mod_orgs_auth_register(p);
+    mod_orgs_authz_register(p);
     mod_orgs_problem_register();
-    ap_hook_check_config(mod_orgs_config_check, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_post_config(mod_orgs_config_post, NULL, NULL, APR_HOOK_MIDDLE);
+    mod_orgs_private_register();
+    ap_hook_check_config(mod_orgs_pools_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(mod_orgs_pools_post, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* a rewrite rule may still lead elsewhere, a ProxyPass / must not swallow the mount */
     ap_hook_translate_name(translate_name, after_rewrite, before_proxy, APR_HOOK_FIRST);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_post_perdir_config(mod_orgs_gate_configured, NULL, NULL, APR_HOOK_MIDDLE);
+    /* two of these run all others, so they are before whatever else is first */
+    ap_hook_check_authn(mod_orgs_gate_authn, NULL, NULL, APR_HOOK_REALLY_FIRST - 1, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(mod_orgs_auth_check, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_force_authn(mod_orgs_gate_force, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_authz(mod_orgs_gate_authz, NULL, NULL, APR_HOOK_REALLY_FIRST - 1, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_note_auth_failure(mod_orgs_auth_note_failure, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_filter(mod_orgs_private_insert_filter, after_headers, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(mod_orgs_problem_insert_filter, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_insert_error_filter(mod_orgs_private_insert_filter, after_headers, NULL, APR_HOOK_LAST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(log_transaction, NULL, NULL, APR_HOOK_LAST);
 }

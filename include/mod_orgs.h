@@ -17,6 +17,7 @@ APLOG_USE_MODULE(orgs);
 typedef struct mod_orgs_server_t mod_orgs_server_t;
 typedef struct mod_orgs_dir_t mod_orgs_dir_t;
 typedef struct mod_orgs_route_t mod_orgs_route_t;
+typedef struct mod_orgs_auth_t mod_orgs_auth_t;
 
 /* One request below a mount. Lives in r->pool. */
 typedef struct orgs_request_t {
@@ -38,12 +39,25 @@ typedef struct orgs_request_t {
     orgs_id_t user;
 
     const orgs_lookup_t *lookup; /* NULL until the caller is known */
+    int superuser;               /* whether a superuser's flag counts */
     json_t *errors;              /* of 422, or NULL */
     int wrote;                   /* a write was answered with success */
     int problem;                 /* the status that a problem was prepared for, or 0 */
 } orgs_request_t;
 
+/* What any request is to us. Lives in r->pool. */
+typedef struct mod_orgs_slot_t {
+    orgs_request_t *request; /* NULL: not below a mount */
+    mod_orgs_auth_t *auth;   /* NULL: nobody asked for the caller */
+} mod_orgs_slot_t;
+
 /* mod_orgs_mount.c */
+
+/** What is kept of the request; NULL where nothing is, unless it is to be made. */
+mod_orgs_slot_t *mod_orgs_slot(request_rec *r, int make);
+
+/** The request's id: mod_unique_id's, else the log's. In r->pool; NULL if there is none. */
+const char *mod_orgs_request_id(request_rec *r);
 
 /** What the request is to us, or NULL where it is not below a mount. */
 orgs_request_t *mod_orgs_request_of(request_rec *r);

@@ -12,6 +12,7 @@
 #define MOD_ORGS_UNLIMITED (-2)
 
 typedef enum { MOD_ORGS_CREATE_ANY, MOD_ORGS_CREATE_SUPERUSER } mod_orgs_create_e;
+typedef enum { MOD_ORGS_REMOTE_OFF, MOD_ORGS_REMOTE_EMAIL, MOD_ORGS_REMOTE_EXTERNAL_ID } mod_orgs_remote_e;
 
 /* Per server. MOD_ORGS_UNSET and NULL: not said. */
 struct mod_orgs_server_t {
@@ -25,7 +26,7 @@ struct mod_orgs_server_t {
     int may_create; /* mod_orgs_create_e */
     apr_int64_t max_organizations;
 
-    int mounted;                 /* the API stands somewhere in this server */
+    const char *needs;           /* what of this server needs a database, or NULL */
     orgs_pool_conf_t *pool_conf; /* what the above amounts to, from post_config on */
     orgs_pool_t *pool;           /* from child_init on, shared by servers with equal configurations; or NULL */
 };
@@ -34,6 +35,14 @@ struct mod_orgs_server_t {
 struct mod_orgs_dir_t {
     const char *mount; /* "": explicitly none */
     apr_off_t max_body;
+    int remote_user;      /* mod_orgs_remote_e */
+    int remote_superuser; /* as a flag */
+    int remote_provision;
+    const apr_array_header_t *trusted_origins; /* of orgs_origin_t */
+    /* what httpd's Require and AuthMerging say, as far as it concerns us: */
+    int requires;      /* there is a Require */
+    int merging;       /* AuthMerging: as a flag */
+    apr_int64_t gated; /* methods, as bits, about whose answers a Require org-* decides */
 };
 
 extern const command_rec mod_orgs_config_commands[];
@@ -49,13 +58,13 @@ const mod_orgs_dir_t *mod_orgs_config_dir(const request_rec *r);
 /** OrgsMaxBody, or its default. */
 apr_off_t mod_orgs_config_max_body(const mod_orgs_dir_t *dir);
 
-/** check_config: what no single directive can see; so `httpd -t` tells it. */
-int mod_orgs_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+/** When hooks are registered: makes room for the names below. */
+void mod_orgs_config_register(apr_pool_t *p);
 
-/** post_config: resolves each server's pool. Touches no database. */
-int mod_orgs_config_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+/** Until the configuration is read: a Require of this name is ours, or an alias of ours. Must live as long as p. */
+void mod_orgs_config_add_require(const char *name);
 
-/** child_init: makes the pools, one for each distinct database. */
-void mod_orgs_config_child_init(apr_pool_t *pchild, server_rec *s);
+/** Nonzero if a Require org-* that stands in the configuration decides about the request's method. */
+int mod_orgs_config_is_gated(const request_rec *r);
 
 #endif

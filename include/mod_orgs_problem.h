@@ -16,6 +16,18 @@ int mod_orgs_problem(orgs_request_t *rq, const orgs_error_t *error);
 /** The same for a code with its own text. */
 int mod_orgs_problem_code(orgs_request_t *rq, orgs_error_e code);
 
+/**
+ * The same for any request: below a mount a problem, elsewhere httpd's own error (ErrorDocument applies), with the
+ * challenge of a 401 and the Retry-After of a 503.
+ */
+int mod_orgs_problem_refuse(request_rec *r, const orgs_error_t *error);
+
+/** Logs that OrgsRemoteUser stands where nothing puts a user into r->user. Returns 500. */
+int mod_orgs_problem_no_user(request_rec *r);
+
+/** Puts the challenge of a 401 into the answer's headers. */
+void mod_orgs_problem_challenge(request_rec *r);
+
 /** Before threads are there: makes the texts of the errors that httpd itself may answer below a mount. */
 void mod_orgs_problem_init(apr_pool_t *pool);
 

@@ -16,8 +16,11 @@ struct mod_orgs_route_t {
     int open; /* to anyone: the caller is not asked for */
 };
 
+/** Notes what the path names, whatever the method: so that the first question may carry it. */
+void mod_orgs_route_names(orgs_request_t *rq);
+
 /**
- * Finds the row, and notes in the request what the path names.
+ * Finds the row.
  * @return OK with rq->route set; DONE when the request is answered (OPTIONS); or a status with a problem prepared
  */
 int mod_orgs_route(orgs_request_t *rq);

@@ -120,19 +120,29 @@ typedef struct orgs_lookup_t {
     apr_int64_t seats;      /* -1: unlimited */
 } orgs_lookup_t;
 
+/* What a caller is known by: a token's digest, an email in lower case, an external id. */
+typedef enum { ORGS_KEY_TOKEN, ORGS_KEY_EMAIL, ORGS_KEY_EXTERNAL_ID } orgs_key_e;
+
+typedef struct orgs_key_t {
+    orgs_key_e kind;
+    const char *bytes;
+    apr_size_t len;
+} orgs_key_t;
+
 /**
  * Asks the hot question (orgs_lookup.c).
- * @param hash         the token's digest
  * @param organization whose, or NULL
- * @return NULL; ORGS_E_UNAUTHORIZED when no valid token of an active user has that digest; or as orgs_db_read
+ * @return NULL; ORGS_E_UNAUTHORIZED when no valid token of an active user has that digest; ORGS_E_USER_UNKNOWN when no
+ *         active user has that email or external id; or as orgs_db_read
  */
-const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const unsigned char hash[ORGS_SHA256_LEN],
-                                const orgs_id_t *organization, orgs_lookup_t *found);
+const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
+                                orgs_lookup_t *found);
 
 /* Who writes: for rights and for the event. */
 typedef struct orgs_by_t {
     const orgs_id_t *actor;  /* NULL: the operator */
     const char *request_id;  /* or NULL */
+    int superuser;           /* whether a superuser's flag counts */
 } orgs_by_t;
 
 /* What makes a repeated write answer the first success again; digests of key, and of path and body. */
@@ -156,6 +166,15 @@ typedef struct orgs_organization_filter_t {
 
 /** What a procedure refused, as an error with its members (seats, seats_used, license_status); NULL if done. */
 const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outcome);
+
+/* orgs_store_user.c; what else it has is the operator's */
+
+/**
+ * Makes a user of this email, lower case, where there is none; one that stands stays as it is, also when it is
+ * deactivated.
+ * @param request_id or NULL
+ */
+const orgs_error_t *orgs_store_user_provision(orgs_db_t *db, apr_pool_t *p, const char *email, const char *request_id);
 
 /* orgs_store_org.c */
 

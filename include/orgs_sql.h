@@ -13,21 +13,28 @@
 /* A list names its index: with a constant before the range the optimizer may otherwise read, for every batch, all that
  * went before it. */
 
-/* The hot question's columns of an organization, a member and a license; also of lists. */
+/* The columns of an organization. */
 #define ORGS_SQL_ORGANIZATION "o.id, o.name, o.description, o.active, o.version, o.created_at, o.updated_at"
 
+/* The hot question, which is one whatever the caller is known by: the token's column, where a user comes from, and the
+ * condition. Its parameters: the organization, what the caller is known by. */
+#define ORGS_LOOKUP_COLUMNS "bbbibbbbiittbtiibbitttbbi"
+#define ORGS_SQL_LOOKUP(token, users, known) \
+    "SELECT u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", m.role, m.joined_at, " \
+    "o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, l.status, " \
+    "IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
+    "FROM " users " LEFT JOIN organizations o ON o.id = ? " \
+    "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
+    "LEFT JOIN licenses_v1 l ON l.organization_id = o.id " \
+    "LEFT JOIN settings s ON s.id = 1 WHERE " known " AND u.active"
+
 #define ORGS_STATEMENTS(X) \
-    X(LOOKUP, "bbbibbbbiittbtiibbitttbbi", 2, \
-      "SELECT u.id, u.email, u.name, u.superuser, t.id, " ORGS_SQL_ORGANIZATION ", m.role, m.joined_at, " \
-      "o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, l.status, " \
-      "IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
-      "FROM tokens t JOIN users u ON u.id = t.user_id " \
-      "LEFT JOIN organizations o ON o.id = ? " \
-      "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
-      "LEFT JOIN licenses_v1 l ON l.organization_id = o.id " \
-      "LEFT JOIN settings s ON s.id = 1 " \
-      "WHERE t.hash = ? AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3)) " \
-      "AND u.active") \
+    X(LOOKUP, ORGS_LOOKUP_COLUMNS, 2, \
+      ORGS_SQL_LOOKUP("t.id", "tokens t JOIN users u ON u.id = t.user_id", \
+                      "t.hash = ? AND t.revoked_at IS NULL " \
+                      "AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3))")) \
+    X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 2, ORGS_SQL_LOOKUP("NULL", "users u", "u.email = ?")) \
+    X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 2, ORGS_SQL_LOOKUP("NULL", "users u", "u.external_id = ?")) \
     X(ORG_LIST, "bbbittbb", 6, \
       "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
       "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \
@@ -40,8 +47,8 @@
       "LEFT JOIN licenses l ON l.organization_id = o.id " \
       "WHERE o.id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?) ORDER BY o.id LIMIT ?") \
     X(ORG_CREATE, ORGS_CALL_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
-    X(ORG_UPDATE, ORGS_CALL_COLUMNS, 9, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
-    X(ORG_DELETE, ORGS_CALL_COLUMNS, 5, "CALL organization_delete_v1(?, ?, ?, ?, ?)") \
+    X(ORG_UPDATE, ORGS_CALL_COLUMNS, 10, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(ORG_DELETE, ORGS_CALL_COLUMNS, 6, "CALL organization_delete_v1(?, ?, ?, ?, ?, ?)") \
     X(MEMBER_LIST, "bbbbt", 9, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m FORCE INDEX (memberships_joined) JOIN users u ON u.id = m.user_id " \
@@ -50,15 +57,16 @@
     X(MEMBER_GET, "bbbbt", 2, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = ? AND m.organization_id = ?") \
-    X(MEMBER_ADD, ORGS_CALL_COLUMNS, 8, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?)") \
-    X(MEMBER_UPDATE, ORGS_CALL_COLUMNS, 6, "CALL member_update_v1(?, ?, ?, ?, ?, ?)") \
-    X(MEMBER_REMOVE, ORGS_CALL_COLUMNS, 5, "CALL member_remove_v1(?, ?, ?, ?, ?)") \
-    X(LICENSE_ASSIGN, ORGS_CALL_COLUMNS, 6, "CALL license_assign_v1(?, ?, ?, ?, ?, ?)") \
-    X(LICENSE_UNASSIGN, ORGS_CALL_COLUMNS, 5, "CALL license_unassign_v1(?, ?, ?, ?, ?)") \
+    X(MEMBER_ADD, ORGS_CALL_COLUMNS, 9, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_UPDATE, ORGS_CALL_COLUMNS, 7, "CALL member_update_v1(?, ?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_REMOVE, ORGS_CALL_COLUMNS, 6, "CALL member_remove_v1(?, ?, ?, ?, ?, ?)") \
+    X(LICENSE_ASSIGN, ORGS_CALL_COLUMNS, 7, "CALL license_assign_v1(?, ?, ?, ?, ?, ?, ?)") \
+    X(LICENSE_UNASSIGN, ORGS_CALL_COLUMNS, 6, "CALL license_unassign_v1(?, ?, ?, ?, ?, ?)") \
     X(ASSIGNMENT_DEPLOYMENTS, "bbbbbbbtt", 3, \
       "SELECT d.id, d.license_id, d.name, d.environment, d.url, d.version, d.status, d.created_at, d.updated_at " \
       "FROM licenses l JOIN deployments d FORCE INDEX (deployments_license) ON d.license_id = l.id " \
       "WHERE l.organization_id = ? AND d.id > ? ORDER BY d.id LIMIT ?") \
+    X(USER_PROVISION, ORGS_CALL_COLUMNS, 4, "CALL user_provision_v1(?, ?, ?, ?)") \
     X(EVENT_EXPIRE, ORGS_CALL_COLUMNS, 2, "CALL event_expire_v1(?, ?)") \
     X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)") \
     /* the operator's */ \

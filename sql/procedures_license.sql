@@ -26,6 +26,7 @@ CREATE PROCEDURE license_assign_v1(
     IN p_event        BINARY(16),
     IN p_actor        BINARY(16),
     IN p_request      VARBINARY(64),
+    IN p_superuser    BOOLEAN,
     IN p_organization BINARY(16),
     IN p_if           VARCHAR(4000) CHARACTER SET ascii,
     IN p_license      BINARY(16))
@@ -68,7 +69,8 @@ BEGIN
             SELECT id INTO v_former FROM organizations WHERE id = v_peek FOR UPDATE;
         END IF;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_organization;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;
@@ -151,6 +153,7 @@ CREATE PROCEDURE license_unassign_v1(
     IN p_event        BINARY(16),
     IN p_actor        BINARY(16),
     IN p_request      VARBINARY(64),
+    IN p_superuser    BOOLEAN,
     IN p_organization BINARY(16),
     IN p_if           VARCHAR(4000) CHARACTER SET ascii)
     MODIFIES SQL DATA SQL SECURITY DEFINER
@@ -173,7 +176,8 @@ BEGIN
         SELECT id, seq, license_version INTO v_id, v_seq, v_version
           FROM organizations WHERE id = p_organization FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_organization;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;

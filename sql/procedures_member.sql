@@ -6,6 +6,7 @@ CREATE PROCEDURE member_add_v1(
     IN p_event        BINARY(16),
     IN p_actor        BINARY(16),
     IN p_request      VARBINARY(64),
+    IN p_superuser    BOOLEAN,
     IN p_organization BINARY(16),
     IN p_email        VARBINARY(254),
     IN p_role         VARCHAR(6) CHARACTER SET ascii,
@@ -41,7 +42,8 @@ BEGIN
         SELECT id, active, members, seq INTO v_id, v_active, v_members, v_seq
           FROM organizations WHERE id = p_organization FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_organization;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;
@@ -132,6 +134,7 @@ CREATE PROCEDURE member_update_v1(
     IN p_event        BINARY(16),
     IN p_actor        BINARY(16),
     IN p_request      VARBINARY(64),
+    IN p_superuser    BOOLEAN,
     IN p_organization BINARY(16),
     IN p_user         BINARY(16),
     IN p_role         VARCHAR(6) CHARACTER SET ascii)
@@ -158,7 +161,8 @@ BEGIN
         SELECT id, active, seq INTO v_id, v_active, v_seq
           FROM organizations WHERE id = p_organization FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_organization;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;
@@ -216,6 +220,7 @@ CREATE PROCEDURE member_remove_v1(
     IN p_event        BINARY(16),
     IN p_actor        BINARY(16),
     IN p_request      VARBINARY(64),
+    IN p_superuser    BOOLEAN,
     IN p_organization BINARY(16),
     IN p_user         BINARY(16))
     MODIFIES SQL DATA SQL SECURITY DEFINER
@@ -236,7 +241,8 @@ BEGIN
     rules: BEGIN
         SELECT id, seq INTO v_id, v_seq FROM organizations WHERE id = p_organization FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_organization;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;

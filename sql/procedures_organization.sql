@@ -6,7 +6,8 @@
 --   event last           its id was made by the caller before the CALL; by it a lost CALL is settled
 --   one SELECT           of variables filled under the lock: code (null: done), replayed, answer
 --
--- p_actor is who asks, p_request the request's id, p_if the versions If-Match names (null: no condition).
+-- p_actor is who asks, p_request the request's id, p_superuser whether a superuser's flag counts in this request, p_if
+-- the versions If-Match names (null: no condition).
 
 DELIMITER $$
 
@@ -117,6 +118,7 @@ CREATE PROCEDURE organization_update_v1(
     IN p_event       BINARY(16),
     IN p_actor       BINARY(16),
     IN p_request     VARBINARY(64),
+    IN p_superuser   BOOLEAN,
     IN p_id          BINARY(16),
     IN p_if          VARCHAR(4000) CHARACTER SET ascii,
     IN p_name        VARCHAR(200) CHARACTER SET utf8mb4,
@@ -150,7 +152,8 @@ BEGIN
           INTO v_id, v_name, v_description, v_active, v_seq, v_version, v_created_at, v_updated_at
           FROM organizations WHERE id = p_id FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_id;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;
@@ -200,11 +203,12 @@ END$$
 -- Takes the memberships along; its license, and those that were reserved for it, are from now on reserved for the
 -- user who deleted it. Users, licenses, deployments and events stay.
 CREATE PROCEDURE organization_delete_v1(
-    IN p_event   BINARY(16),
-    IN p_actor   BINARY(16),
-    IN p_request VARBINARY(64),
-    IN p_id      BINARY(16),
-    IN p_if      VARCHAR(4000) CHARACTER SET ascii)
+    IN p_event     BINARY(16),
+    IN p_actor     BINARY(16),
+    IN p_request   VARBINARY(64),
+    IN p_superuser BOOLEAN,
+    IN p_id        BINARY(16),
+    IN p_if        VARCHAR(4000) CHARACTER SET ascii)
     MODIFIES SQL DATA SQL SECURITY DEFINER
 BEGIN
     DECLARE v_code        VARCHAR(32) CHARACTER SET utf8mb4;
@@ -229,7 +233,8 @@ BEGIN
           INTO v_id, v_name, v_description, v_active, v_seq, v_version
           FROM organizations WHERE id = p_id FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
-        SELECT active, superuser INTO v_awake, v_superuser FROM users WHERE id = p_actor LOCK IN SHARE MODE;
+        SELECT active, superuser AND p_superuser INTO v_awake, v_superuser
+          FROM users WHERE id = p_actor LOCK IN SHARE MODE;
         SELECT role INTO v_role FROM memberships WHERE user_id = p_actor AND organization_id = p_id;
 
         IF v_awake IS NULL OR NOT v_awake THEN SET v_code = 'unauthorized'; LEAVE rules; END IF;

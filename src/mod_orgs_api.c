@@ -15,7 +15,7 @@
 
 orgs_by_t mod_orgs_api_by(const orgs_request_t *rq)
 {
-    orgs_by_t by = {&rq->lookup->user.id, rq->request_id};
+    orgs_by_t by = {&rq->lookup->user.id, rq->request_id, rq->superuser};
 
     return by;
 }

@@ -1,15 +1,15 @@
 /*
- * Directives, the mount, and the pools that follow from them.
+ * Directives, and the mount.
  */
 #include "mod_orgs_config.h"
 
-#include <ap_mpm.h>
 #include <apr_fnmatch.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <http_core.h>
 
 #include "orgs_limits.h"
+#include "orgs_origin.h"
 #include "orgs_watchdog.h"
 
 void *mod_orgs_config_create_server(apr_pool_t *p, server_rec *s)
@@ -53,6 +53,12 @@ void *mod_orgs_config_create_dir(apr_pool_t *p, char *path)
 
     (void)path;
     conf->max_body = MOD_ORGS_UNSET;
+    conf->remote_user = MOD_ORGS_UNSET;
+    conf->remote_superuser = MOD_ORGS_UNSET;
+    conf->remote_provision = MOD_ORGS_UNSET;
+    conf->requires = 0;
+    conf->merging = MOD_ORGS_UNSET;
+    conf->gated = 0;
     return conf;
 }
 
@@ -64,6 +70,21 @@ void *mod_orgs_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
 
     conf->mount = add->mount != NULL ? add->mount : base->mount;
     conf->max_body = SAID(max_body);
+    conf->remote_user = SAID(remote_user);
+    conf->remote_superuser = SAID(remote_superuser);
+    conf->remote_provision = SAID(remote_provision);
+    conf->trusted_origins = add->trusted_origins != NULL ? add->trusted_origins : base->trusted_origins;
+    /* as mod_authz_core merges */
+    if (add->merging == MOD_ORGS_UNSET && !add->requires && base->requires) {
+        conf->requires = base->requires;
+        conf->merging = base->merging;
+        conf->gated = base->gated;
+    }
+    else {
+        conf->requires = add->requires || (base->requires && add->merging == 1);
+        conf->merging = add->merging;
+        conf->gated = add->gated | (add->merging == 1 ? base->gated : 0);
+    }
     return conf;
 }
 
@@ -80,6 +101,26 @@ const mod_orgs_dir_t *mod_orgs_config_dir(const request_rec *r)
 apr_off_t mod_orgs_config_max_body(const mod_orgs_dir_t *dir)
 {
     return dir != NULL && dir->max_body != MOD_ORGS_UNSET ? dir->max_body : ORGS_BODY_MAX_DEFAULT;
+}
+
+int mod_orgs_config_is_gated(const request_rec *r)
+{
+    const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
+
+    return dir != NULL && (dir->gated & (AP_METHOD_BIT << r->method_number)) != 0;
+}
+
+/* The names of our Require lines, and of their aliases. Made before threads are there, only read after. */
+static apr_hash_t *require_names;
+
+void mod_orgs_config_register(apr_pool_t *p)
+{
+    require_names = apr_hash_make(p);
+}
+
+void mod_orgs_config_add_require(const char *name)
+{
+    apr_hash_set(require_names, name, APR_HASH_KEY_STRING, name);
 }
 
 static mod_orgs_server_t *server_of(cmd_parms *cmd)
@@ -131,7 +172,34 @@ static const char *set_handler(cmd_parms *cmd, void *dirv, const char *handler)
                                                                          section->args, NULL));
     }
     dir->mount = apr_pstrdup(cmd->pool, cmd->path);
-    server_of(cmd)->mounted = 1;
+    server_of(cmd)->needs = "SetHandler orgs";
+    return NULL;
+}
+
+/* Beside mod_authz_core's: notes where our lines stand, since not each of them is asked in each request whose answer
+ * they decide about. */
+static const char *note_require(cmd_parms *cmd, void *dirv, const char *line)
+{
+    mod_orgs_dir_t *dir = dirv;
+    const char *name = ap_getword_conf(cmd->temp_pool, &line);
+
+    if (strcasecmp(name, "not") == 0) {
+        name = ap_getword_conf(cmd->temp_pool, &line);
+    }
+    dir->requires = 1;
+    if (apr_hash_get(require_names, name, APR_HASH_KEY_STRING) != NULL) {
+        dir->gated |= cmd->limited;
+        if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL) {
+            server_of(cmd)->needs = apr_pstrcat(cmd->pool, "Require ", name, NULL);
+        }
+    }
+    return NULL;
+}
+
+static const char *note_merging(cmd_parms *cmd, void *dirv, const char *how)
+{
+    (void)cmd;
+    ((mod_orgs_dir_t *)dirv)->merging = strcasecmp(how, "Off") != 0;
     return NULL;
 }
 
@@ -241,6 +309,60 @@ static const char *set_max_body(cmd_parms *cmd, void *dirv, const char *text)
     return sentence;
 }
 
+static const char no_email[] = "OrgsRemoteProvision On makes users of OrgsRemoteUser email only: an external id tells no "
+                               "email";
+
+static const char *set_remote_user(cmd_parms *cmd, void *dirv, const char *what)
+{
+    static const char *const names[] = {[MOD_ORGS_REMOTE_OFF] = "off",
+                                        [MOD_ORGS_REMOTE_EMAIL] = "email",
+                                        [MOD_ORGS_REMOTE_EXTERNAL_ID] = "external-id"};
+    mod_orgs_dir_t *dir = dirv;
+    int i;
+
+    for (i = 0; i <= MOD_ORGS_REMOTE_EXTERNAL_ID; i++) {
+        if (strcasecmp(what, names[i]) == 0) {
+            dir->remote_user = i;
+            return i == MOD_ORGS_REMOTE_EXTERNAL_ID && dir->remote_provision == 1 ? no_email : NULL;
+        }
+    }
+    return apr_psprintf(cmd->pool, "OrgsRemoteUser %s: this must be off, email or external-id", what);
+}
+
+static const char *set_remote_superuser(cmd_parms *cmd, void *dirv, int on)
+{
+    (void)cmd;
+    ((mod_orgs_dir_t *)dirv)->remote_superuser = on != 0;
+    return NULL;
+}
+
+static const char *set_remote_provision(cmd_parms *cmd, void *dirv, int on)
+{
+    mod_orgs_dir_t *dir = dirv;
+
+    (void)cmd;
+    dir->remote_provision = on != 0;
+    return on && dir->remote_user == MOD_ORGS_REMOTE_EXTERNAL_ID ? no_email : NULL;
+}
+
+static const char *add_trusted_origin(cmd_parms *cmd, void *dirv, const char *text)
+{
+    mod_orgs_dir_t *dir = dirv;
+    apr_array_header_t *origins = apr_array_make(cmd->pool, 2, sizeof(orgs_origin_t));
+    orgs_origin_t origin;
+
+    if (!orgs_origin_parse(cmd->pool, text, &origin)) {
+        return apr_psprintf(cmd->pool, "OrgsTrustedOrigin %s: this must be an origin, such as https://app.example.com, "
+                            "without a path", text);
+    }
+    if (dir->trusted_origins != NULL) {
+        apr_array_cat(origins, dir->trusted_origins);
+    }
+    APR_ARRAY_PUSH(origins, orgs_origin_t) = origin;
+    dir->trusted_origins = origins;
+    return NULL;
+}
+
 const command_rec mod_orgs_config_commands[] = {
     AP_INIT_TAKE1("SetHandler", set_handler, NULL, OR_FILEINFO,
                   "\"orgs\" mounts the API at the path of the <Location>"),
@@ -262,169 +384,14 @@ const command_rec mod_orgs_config_commands[] = {
     AP_INIT_TAKE1("OrgsMaxOrganizations", set_max_organizations, NULL, RSRC_CONF,
                   "how many organizations that one user created may stand, or unlimited"),
     AP_INIT_TAKE1("OrgsMaxBody", set_max_body, NULL, RSRC_CONF | ACCESS_CONF, "bytes of a request's body at most"),
+    AP_INIT_TAKE1("OrgsRemoteUser", set_remote_user, NULL, RSRC_CONF | ACCESS_CONF,
+                  "the caller is whom another authentication put into r->user, which holds: email, external-id; or off"),
+    AP_INIT_FLAG("OrgsRemoteSuperuser", set_remote_superuser, NULL, RSRC_CONF | ACCESS_CONF,
+                 "whether a superuser's flag counts for a caller from r->user"),
+    AP_INIT_FLAG("OrgsRemoteProvision", set_remote_provision, NULL, RSRC_CONF | ACCESS_CONF,
+                 "whether an unknown email in r->user is made a user"),
+    AP_INIT_ITERATE("OrgsTrustedOrigin", add_trusted_origin, NULL, RSRC_CONF | ACCESS_CONF,
+                    "origins whose pages may write with credentials that a browser adds by itself"),
+    AP_INIT_RAW_ARGS("Require", note_require, NULL, OR_AUTHCFG, "org-member, org-admin, org-plan, org-license"),
+    AP_INIT_TAKE1("AuthMerging", note_merging, NULL, OR_AUTHCFG, "how Require lines of sections are combined"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};
-
-static int is_threaded(void)
-{
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    return threaded != AP_MPMQ_NOT_SUPPORTED;
-}
-
-static int at_most(int value, int most)
-{
-    return value < most ? value : most;
-}
-
-/* What a server's directives amount to. */
-static void resolve(const mod_orgs_server_t *conf, orgs_pool_conf_t *pool, orgs_params_t *params, apr_pool_t *p)
-{
-    static const orgs_params_t none;
-    int threads = 1;
-
-    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
-    *params = *orgs_params_merge(p, conf->file != NULL ? conf->file : &none,
-                                 conf->params != NULL ? conf->params : &none);
-    pool->params = params;
-    pool->threaded = is_threaded();
-    pool->min = conf->min != MOD_ORGS_UNSET ? conf->min : ORGS_DB_MIN_DEFAULT;
-    pool->max = conf->max != MOD_ORGS_UNSET ? conf->max : at_most(threads > 0 ? threads : 1, ORGS_DB_MAX_DEFAULT);
-    pool->keep = conf->keep != MOD_ORGS_UNSET ? conf->keep : at_most(ORGS_DB_KEEP_DEFAULT, pool->max);
-    if (conf->keep == MOD_ORGS_UNSET && pool->keep < pool->min) {
-        pool->keep = pool->min;
-    }
-    pool->exptime = conf->exptime != MOD_ORGS_UNSET ? conf->exptime : ORGS_DB_EXPTIME_DEFAULT;
-    pool->timeout = conf->timeout != MOD_ORGS_UNSET ? conf->timeout : ORGS_DB_TIMEOUT_DEFAULT;
-}
-
-static const char *wrong_together(apr_pool_t *p, const mod_orgs_server_t *conf)
-{
-    orgs_pool_conf_t pool;
-    orgs_params_t params;
-
-    resolve(conf, &pool, &params, p);
-    if (conf->mounted && params.hosts == NULL && params.socket == NULL) {
-        return "SetHandler orgs needs a database: OrgsDBParams or OrgsDBDefaultsFile must name a host or a socket";
-    }
-    if (conf->mounted && params.dbname == NULL) {
-        return "SetHandler orgs needs the database's name: dbname= in OrgsDBParams, or database= in the file of "
-               "OrgsDBDefaultsFile";
-    }
-    if (pool.min > pool.max) {
-        return apr_psprintf(p, "OrgsDBMin %d is more than OrgsDBMax %d", pool.min, pool.max);
-    }
-    if (pool.min > pool.keep) {
-        return apr_psprintf(p, "OrgsDBMin %d is more than OrgsDBKeep %d", pool.min, pool.keep);
-    }
-    if (pool.keep > pool.max) {
-        return apr_psprintf(p, "OrgsDBKeep %d is more than OrgsDBMax %d", pool.keep, pool.max);
-    }
-    return NULL;
-}
-
-int mod_orgs_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
-{
-    (void)pconf;
-    (void)plog;
-    for (; s != NULL; s = s->next) {
-        const char *sentence = wrong_together(ptemp, ap_get_module_config(s->module_config, &orgs_module));
-
-        if (sentence != NULL) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG | APLOG_STARTUP, 0, s, ORGS_LOGNO(0001) "%s (server %s)", sentence,
-                         s->server_hostname != NULL ? s->server_hostname : "main");
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-    return OK;
-}
-
-/* Once, however many virtual hosts share it; not when the configuration is read for the first of two times. */
-static void tell_exposed(apr_pool_t *p, server_rec *s, const orgs_params_t *params, apr_array_header_t *told)
-{
-    const char *host = ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG ? orgs_params_exposed(p, params)
-                                                                                      : NULL;
-
-    if (host != NULL && !ap_array_str_contains(told, host)) {
-        APR_ARRAY_PUSH(told, const char *) = host;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, ORGS_LOGNO(0003) "ssl_mode=disabled: what is said to the database "
-                     "at %s can be read and changed by whoever is on the way", host);
-    }
-}
-
-int mod_orgs_config_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
-{
-    apr_array_header_t *told = apr_array_make(ptemp, 4, sizeof(const char *));
-
-    (void)plog;
-    for (; s != NULL; s = s->next) {
-        mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
-
-        if (conf->params != NULL || conf->file != NULL) {
-            conf->pool_conf = apr_pcalloc(pconf, sizeof(*conf->pool_conf));
-            resolve(conf, conf->pool_conf, apr_pcalloc(pconf, sizeof(orgs_params_t)), pconf);
-            tell_exposed(ptemp, s, conf->pool_conf->params, told);
-        }
-    }
-    return OK;
-}
-
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static int same_pool(const orgs_pool_conf_t *a, const orgs_pool_conf_t *b)
-{
-    const orgs_params_t *x = a->params;
-    const orgs_params_t *y = b->params;
-
-    return a->min == b->min && a->keep == b->keep && a->max == b->max && a->exptime == b->exptime
-           && a->timeout == b->timeout && x->port == y->port && x->ssl_mode == y->ssl_mode
-           && same_text(x->hosts, y->hosts) && same_text(x->socket, y->socket) && same_text(x->dbname, y->dbname)
-           && same_text(x->user, y->user) && same_text(x->password, y->password) && same_text(x->ssl_ca, y->ssl_ca)
-           && same_text(x->ssl_cert, y->ssl_cert) && same_text(x->ssl_key, y->ssl_key);
-}
-
-static orgs_pool_t *pool_of_equal(server_rec *first, const mod_orgs_server_t *conf)
-{
-    server_rec *s;
-
-    for (s = first; s != NULL; s = s->next) {
-        const mod_orgs_server_t *other = ap_get_module_config(s->module_config, &orgs_module);
-
-        if (other->pool != NULL && same_pool(other->pool_conf, conf->pool_conf)) {
-            return other->pool;
-        }
-    }
-    return NULL;
-}
-
-void mod_orgs_config_child_init(apr_pool_t *pchild, server_rec *first)
-{
-    server_rec *s;
-
-    for (s = first; s != NULL; s = s->next) {
-        mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
-        apr_status_t rv;
-
-        if (conf->pool_conf == NULL) {
-            continue;
-        }
-        conf->pool = pool_of_equal(first, conf);
-        if (conf->pool != NULL) {
-            continue;
-        }
-        rv = orgs_pool_create(&conf->pool, pchild, conf->pool_conf);
-        if (rv != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0002) "the pool of connections cannot be made");
-        }
-        else if (conf->pool_conf->min > 0) {
-            apr_pool_t *scratch;
-
-            apr_pool_create(&scratch, pchild);
-            orgs_pool_warm(conf->pool, scratch);
-            apr_pool_destroy(scratch);
-        }
-    }
-}

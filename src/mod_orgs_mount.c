@@ -7,15 +7,29 @@
 #include <http_protocol.h>
 
 #include "mod_orgs_config.h"
+#include "mod_orgs_remote.h"
 #include "orgs_limits.h"
+
+mod_orgs_slot_t *mod_orgs_slot(request_rec *r, int make)
+{
+    mod_orgs_slot_t *slot = ap_get_module_config(r->request_config, &orgs_module);
+
+    if (slot == NULL && make) {
+        slot = apr_pcalloc(r->pool, sizeof(*slot));
+        ap_set_module_config(r->request_config, &orgs_module, slot);
+    }
+    return slot;
+}
 
 orgs_request_t *mod_orgs_request_of(request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &orgs_module);
+    const mod_orgs_slot_t *slot = mod_orgs_slot(r, 0);
+
+    return slot != NULL ? slot->request : NULL;
 }
 
-/* mod_unique_id's, else the log's: asked for, since httpd makes that only when something is logged. */
-static const char *request_id_of(request_rec *r)
+/* The log's is asked for, since httpd makes it only when something is logged. */
+const char *mod_orgs_request_id(request_rec *r)
 {
     const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
 
@@ -42,7 +56,7 @@ void mod_orgs_request_headers(orgs_request_t *rq)
         set_header(rq->r, "X-Request-Id", rq->request_id);
     }
     set_header(rq->r, "X-Content-Type-Options", "nosniff");
-    set_header(rq->r, "Vary", "Authorization");
+    set_header(rq->r, "Vary", mod_orgs_remote_is_on(rq->r) ? "Authorization, Cookie" : "Authorization");
 }
 
 orgs_request_t *mod_orgs_request_start(request_rec *r)
@@ -65,11 +79,11 @@ orgs_request_t *mod_orgs_request_start(request_rec *r)
     rq->server = mod_orgs_config_server(r);
     rq->root = dir->mount;
     rq->mount = apr_pstrmemdup(r->pool, dir->mount, len);
-    rq->request_id = request_id_of(r);
+    rq->request_id = mod_orgs_request_id(r);
     if (rq->server->pool != NULL) {
         orgs_db_init(&rq->db, rq->server->pool);
     }
-    ap_set_module_config(r->request_config, &orgs_module, rq);
+    mod_orgs_slot(r, 1)->request = rq;
 
     mod_orgs_request_headers(rq);
     return rq;

@@ -90,9 +90,8 @@ static void log_error(request_rec *r, const orgs_error_t *error)
     }
 }
 
-static void challenge(orgs_request_t *rq)
+void mod_orgs_problem_challenge(request_rec *r)
 {
-    request_rec *r = rq->r;
     const char *realm = ap_auth_name(r);
     const char *sent = apr_table_get(r->headers_in, "Authorization");
     int token = sent != NULL && ap_cstr_casecmpn(sent, "Bearer", 6) == 0 && (sent[6] == ' ' || sent[6] == '\0');
@@ -102,21 +101,51 @@ static void challenge(orgs_request_t *rq)
                                token ? "\", error=\"invalid_token\"" : "\"", NULL));
 }
 
+/* What a status wants besides its body. */
+static int set_headers(request_rec *r, const orgs_error_t *error)
+{
+    log_error(r, error);
+    if (error->code == ORGS_E_UNAVAILABLE) {
+        apr_table_setn(r->err_headers_out, "Retry-After", ORGS_RETRY_AFTER);
+    }
+    return orgs_error_status(error->code);
+}
+
 int mod_orgs_problem(orgs_request_t *rq, const orgs_error_t *error)
 {
     request_rec *r = rq->r;
-    int status = orgs_error_status(error->code);
+    int status = set_headers(r, error);
 
-    log_error(r, error);
     if (error->code == ORGS_E_UNAUTHORIZED) {
-        challenge(rq);
-    }
-    if (error->code == ORGS_E_UNAVAILABLE) {
-        apr_table_setn(r->err_headers_out, "Retry-After", ORGS_RETRY_AFTER);
+        mod_orgs_problem_challenge(r);
     }
     ap_custom_response(r, status, render(r->pool, error));
     rq->problem = status;
     return status;
+}
+
+int mod_orgs_problem_refuse(request_rec *r, const orgs_error_t *error)
+{
+    orgs_request_t *rq = mod_orgs_request_of(r);
+    int status;
+
+    if (rq != NULL) {
+        return mod_orgs_problem(rq, error);
+    }
+    status = set_headers(r, error);
+    if (error->code == ORGS_E_UNAUTHORIZED) {
+        /* whose AuthType it is knows the challenge */
+        ap_note_auth_failure(r);
+    }
+    return status;
+}
+
+int mod_orgs_problem_no_user(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, ORGS_LOGNO(0041) "OrgsRemoteUser is set for %s, but no authentication "
+                  "of httpd's has put a user into r->user: an AuthType with its provider and a Require valid-user are "
+                  "missing there", r->uri);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 int mod_orgs_problem_code(orgs_request_t *rq, orgs_error_e code)

@@ -88,6 +88,22 @@ static void note_names(orgs_request_t *rq, const span_t *org, const span_t *user
     }
 }
 
+void mod_orgs_route_names(orgs_request_t *rq)
+{
+    const char *path = path_below(rq);
+    const mod_orgs_route_t *row;
+
+    for (row = routes; row->pattern != NULL; row++) {
+        span_t org = {NULL, 0};
+        span_t user = {NULL, 0};
+
+        if (matches(row->pattern, path, &org, &user)) {
+            note_names(rq, &org, &user);
+            break;
+        }
+    }
+}
+
 int mod_orgs_route(orgs_request_t *rq)
 {
     request_rec *r = rq->r;
@@ -107,7 +123,6 @@ int mod_orgs_route(orgs_request_t *rq)
         ap_allow_standard_methods(r, MERGE_ALLOW, row->method, -1);
         if (r->method_number == row->method && rq->route == NULL) {
             rq->route = row;
-            note_names(rq, &org, &user);
         }
         if (row->open) {
             break;

@@ -1,11 +1,11 @@
 /*
- * The hot question: who is this token, and what are they in this organization?
+ * The hot question: who is this, and what are they in this organization?
  */
 #include "orgs.h"
 
 #include <string.h>
 
-/* The columns of ORGS_SQL_LOOKUP, in its order. */
+/* The columns of ORGS_LOOKUP_COLUMNS, in their order. */
 enum {
     USER_ID, USER_EMAIL, USER_NAME, USER_SUPERUSER, TOKEN_ID,
     ORG_ID, ORG_NAME, ORG_DESCRIPTION, ORG_ACTIVE, ORG_VERSION, ORG_CREATED_AT, ORG_UPDATED_AT,
@@ -45,20 +45,28 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     license->status = orgs_row_string(rows, 0, LICENSE_STATUS);
 }
 
-const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const unsigned char hash[ORGS_SHA256_LEN],
-                                const orgs_id_t *organization, orgs_lookup_t *found)
+/* By what the caller may be known: the statement, and what it means that it finds nobody. */
+static const struct {
+    orgs_sql_e sql;
+    orgs_error_e nobody;
+} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_E_UNAUTHORIZED},
+            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_E_USER_UNKNOWN},
+            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_E_USER_UNKNOWN}};
+
+const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
+                                orgs_lookup_t *found)
 {
-    const orgs_value_t params[] = {orgs_value_id(organization), orgs_value_bytes(hash, ORGS_SHA256_LEN)};
+    const orgs_value_t params[] = {orgs_value_id(organization), orgs_value_bytes(key->bytes, key->len)};
     const orgs_error_t *error;
     orgs_rows_t rows;
 
     memset(found, 0, sizeof(*found));
-    error = orgs_db_read(db, p, ORGS_USE_HOT, ORGS_SQL_LOOKUP, params, &rows);
+    error = orgs_db_read(db, p, ORGS_USE_HOT, keys[key->kind].sql, params, &rows);
     if (error != NULL) {
         return error;
     }
     if (rows.count == 0) {
-        return orgs_error_make(p, ORGS_E_UNAUTHORIZED);
+        return orgs_error_make(p, keys[key->kind].nobody);
     }
     orgs_row_id(&rows, 0, USER_ID, &found->user.id);
     orgs_row_id(&rows, 0, TOKEN_ID, &found->token_id);

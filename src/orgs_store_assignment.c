@@ -56,7 +56,8 @@ const orgs_error_t *orgs_store_license_assign(orgs_db_t *db, apr_pool_t *p, cons
                                               const orgs_id_t *license, orgs_license_view_t *view)
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
-                             orgs_value_id(organization), orgs_value_string(versions), orgs_value_id(license)};
+                             orgs_value_int(by->superuser), orgs_value_id(organization), orgs_value_string(versions),
+                             orgs_value_id(license)};
 
     return call(db, p, ORGS_SQL_LICENSE_ASSIGN, params, view);
 }
@@ -66,7 +67,7 @@ const orgs_error_t *orgs_store_license_unassign(orgs_db_t *db, apr_pool_t *p, co
                                                 orgs_license_view_t *view)
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
-                             orgs_value_id(organization), orgs_value_string(versions)};
+                             orgs_value_int(by->superuser), orgs_value_id(organization), orgs_value_string(versions)};
 
     return call(db, p, ORGS_SQL_LICENSE_UNASSIGN, params, view);
 }

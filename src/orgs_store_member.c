@@ -89,6 +89,7 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
     orgs_value_t params[] = {orgs_value_null(),
                              orgs_value_id(by->actor),
                              orgs_value_string(by->request_id),
+                             orgs_value_int(by->superuser),
                              orgs_value_id(organization),
                              orgs_value_string(email),
                              orgs_value_string(orgs_role_name(role)),
@@ -117,9 +118,13 @@ const orgs_error_t *orgs_store_member_update(orgs_db_t *db, apr_pool_t *p, const
                                              const orgs_id_t *organization, const orgs_id_t *user, orgs_role_e role,
                                              orgs_member_t *member)
 {
-    orgs_value_t params[] = {orgs_value_null(),           orgs_value_id(by->actor),
-                             orgs_value_string(by->request_id), orgs_value_id(organization),
-                             orgs_value_id(user),         orgs_value_string(orgs_role_name(role))};
+    orgs_value_t params[] = {orgs_value_null(),
+                             orgs_value_id(by->actor),
+                             orgs_value_string(by->request_id),
+                             orgs_value_int(by->superuser),
+                             orgs_value_id(organization),
+                             orgs_value_id(user),
+                             orgs_value_string(orgs_role_name(role))};
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
@@ -134,7 +139,7 @@ const orgs_error_t *orgs_store_member_remove(orgs_db_t *db, apr_pool_t *p, const
                                              const orgs_id_t *organization, const orgs_id_t *user)
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
-                             orgs_value_id(organization), orgs_value_id(user)};
+                             orgs_value_int(by->superuser), orgs_value_id(organization), orgs_value_id(user)};
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 

@@ -147,6 +147,7 @@ const orgs_error_t *orgs_store_org_update(orgs_db_t *db, apr_pool_t *p, const or
     orgs_value_t params[] = {orgs_value_null(),
                              orgs_value_id(by->actor),
                              orgs_value_string(by->request_id),
+                             orgs_value_int(by->superuser),
                              orgs_value_id(id),
                              orgs_value_string(versions),
                              orgs_value_string(change->name),
@@ -167,7 +168,7 @@ const orgs_error_t *orgs_store_org_delete(orgs_db_t *db, apr_pool_t *p, const or
                                           const char *versions)
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(by->actor), orgs_value_string(by->request_id),
-                             orgs_value_id(id), orgs_value_string(versions)};
+                             orgs_value_int(by->superuser), orgs_value_id(id), orgs_value_string(versions)};
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 

@@ -1,5 +1,5 @@
 /*
- * Users and tokens, as the operator's tool reads and writes them.
+ * Users and tokens, as the operator's tool reads and writes them; and users that another authentication brings.
  */
 #include "orgs_operator.h"
 
@@ -64,6 +64,24 @@ const orgs_error_t *orgs_store_user_add(orgs_db_t *db, apr_pool_t *p, const orgs
                              orgs_value_int(user->superuser)};
 
     return orgs_db_call(db, p, ORGS_SQL_USER_ADD, params, outcome);
+}
+
+const orgs_error_t *orgs_store_user_provision(orgs_db_t *db, apr_pool_t *p, const char *email, const char *request_id)
+{
+    orgs_value_t params[4];
+    orgs_outcome_t outcome;
+    const orgs_error_t *error;
+    orgs_id_t id;
+
+    if (orgs_id_make_v7(&id) != APR_SUCCESS) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "the system gives no random bytes");
+    }
+    params[0] = orgs_value_null();
+    params[1] = orgs_value_string(request_id);
+    params[2] = orgs_value_id(&id);
+    params[3] = orgs_value_string(email);
+    error = orgs_db_call(db, p, ORGS_SQL_USER_PROVISION, params, &outcome);
+    return error != NULL ? error : orgs_store_refusal(p, &outcome);
 }
 
 /* "" stands for nothing. */

@@ -177,7 +177,7 @@ for my $case (
     answers($made, 201, 'another database');
 
     my ($definer) = sql("SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'orgs_odd' AND ROUTINE_NAME = 'organization_update_v1'");
-    my $arguments = 'IN a BINARY(16), IN b BINARY(16), IN c VARBINARY(64), IN d BINARY(16), IN e VARCHAR(4000), IN f VARCHAR(200), '
+    my $arguments = 'IN a BINARY(16), IN b BINARY(16), IN c VARBINARY(64), IN s BOOLEAN, IN d BINARY(16), IN e VARCHAR(4000), IN f VARCHAR(200), '
         . 'IN g BOOLEAN, IN h VARCHAR(4000), IN i BOOLEAN';
     # [what the procedure does instead, status, code, its line in the log]
     for my $case (

@@ -1,0 +1,113 @@
+/*
+ * Around httpd's authentication and authorization.
+ *
+ * A provider can say "general error", which mod_auth_basic and mod_authz_core make a 500, and no hook comes after them.
+ * So hooks of ours come first, run the others, and have the last word. Both hooks end with the first module that has an
+ * answer, so nobody is asked twice.
+ */
+#include "mod_orgs_gate.h"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_request.h>
+
+#include "mod_orgs_auth.h"
+#include "mod_orgs_config.h"
+#include "mod_orgs_problem.h"
+#include "mod_orgs_remote.h"
+
+/* Whether the lines that were met there would name the same organizations here. */
+static int names_the_same(request_rec *r, const mod_orgs_auth_t *from)
+{
+    int i;
+
+    for (i = 0; from->met != NULL && i < from->met->nelts; i++) {
+        const mod_orgs_met_t *met = &APR_ARRAY_IDX(from->met, i, mod_orgs_met_t);
+        const char *err = NULL;
+        const char *text = ap_expr_str_exec(r, met->expr, &err);
+
+        if (err != NULL || text == NULL || strcmp(text, met->text) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* httpd lets a subrequest or an internal redirect in without asking where its configuration is that of a request which
+ * was let in. One <LocationMatch> may be the gate of many organizations, and a WebDAV COPY or an include leads from
+ * one's to another's: so the answer counts only for the organizations that it was about. */
+int mod_orgs_gate_configured(request_rec *r)
+{
+    request_rec *from = r->prev != NULL && r->prev->per_dir_config == r->per_dir_config ? r->prev : r->main;
+    const mod_orgs_auth_t *auth;
+
+    mod_orgs_auth_forget(r);
+    if (from == NULL || from->per_dir_config != r->per_dir_config || (auth = mod_orgs_auth_of(from)) == NULL) {
+        return DECLINED;
+    }
+    if (names_the_same(r, auth)) {
+        mod_orgs_auth_inherit(r, auth);
+    }
+    else {
+        /* another address is another configuration to httpd */
+        r->per_dir_config = ap_merge_per_dir_configs(r->pool, r->per_dir_config, ap_create_per_dir_config(r->pool));
+    }
+    return DECLINED;
+}
+
+int mod_orgs_gate_authn(request_rec *r)
+{
+    mod_orgs_auth_t *auth = mod_orgs_auth_make(r);
+    const orgs_lookup_t *lookup;
+    int status;
+
+    if (auth->authenticating) {
+        return DECLINED;
+    }
+    auth->authenticating = 1;
+    status = ap_run_check_user_id(r);
+    auth->authenticating = 0;
+    if (auth->failure != NULL && (status == DECLINED || status == HTTP_INTERNAL_SERVER_ERROR)) {
+        return mod_orgs_problem_refuse(r, auth->failure);
+    }
+    if (status == OK && r->user == NULL && mod_orgs_remote_is_on(r)) {
+        return mod_orgs_problem_no_user(r);
+    }
+    if (status == OK && auth->known && auth->by == MOD_ORGS_BY_PASSWORD
+        && mod_orgs_auth_ask(auth, NULL, &lookup) == NULL) {
+        /* mod_auth_form keeps the name that was typed */
+        r->user = apr_pstrdup(r->pool, lookup->user.email);
+    }
+    return status;
+}
+
+int mod_orgs_gate_force(request_rec *r)
+{
+    return r->user != NULL && ap_auth_type(r) == NULL && mod_orgs_remote_is_on(r) ? OK : DECLINED;
+}
+
+int mod_orgs_gate_authz(request_rec *r)
+{
+    mod_orgs_auth_t *auth = mod_orgs_auth_make(r);
+    const orgs_error_t *error;
+    int status;
+
+    if (auth->deciding) {
+        return DECLINED;
+    }
+    if (mod_orgs_remote_is_on(r) && (error = mod_orgs_auth_identify(auth, 1)) != NULL) {
+        return mod_orgs_problem_refuse(r, error);
+    }
+    auth->deciding = 1;
+    status = ap_run_auth_checker(r);
+    auth->deciding = 0;
+    if (auth->failure != NULL && status == HTTP_INTERNAL_SERVER_ERROR) {
+        return mod_orgs_problem_refuse(r, auth->failure);
+    }
+    if (status == HTTP_UNAUTHORIZED && auth->known && (auth->judged || auth->by != MOD_ORGS_BY_REMOTE)) {
+        /* other credentials are not what is missing */
+        apr_table_unset(r->err_headers_out, "WWW-Authenticate");
+        return HTTP_FORBIDDEN;
+    }
+    return status;
+}

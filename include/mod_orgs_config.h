@@ -40,9 +40,9 @@ struct mod_orgs_dir_t {
     int remote_provision;
     const apr_array_header_t *trusted_origins; /* of orgs_origin_t */
     /* what httpd's Require and AuthMerging say, as far as it concerns us: */
-    int requires;      /* there is a Require */
-    int merging;       /* AuthMerging: as a flag */
-    apr_int64_t gated; /* methods, as bits, about whose answers a Require org-* decides */
+    int merging;          /* AuthMerging: as a flag */
+    apr_int64_t requires; /* methods, as bits, that a Require is about */
+    apr_int64_t gated;    /* and those that a Require org-* is about */
 };
 
 extern const command_rec mod_orgs_config_commands[];
@@ -64,7 +64,7 @@ void mod_orgs_config_register(apr_pool_t *p);
 /** Until the configuration is read: a Require of this name is ours, or an alias of ours. Must live as long as p. */
 void mod_orgs_config_add_require(const char *name);
 
-/** Nonzero if a Require org-* that stands in the configuration decides about the request's method. */
-int mod_orgs_config_is_gated(const request_rec *r);
+/** Nonzero if a Require org-* stands for the request, or under AuthType Orgs any other. */
+int mod_orgs_config_is_gated(request_rec *r);
 
 #endif

@@ -81,7 +81,7 @@ void *mod_orgs_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
         conf->gated = base->gated;
     }
     else {
-        conf->requires = add->requires || (base->requires && add->merging == 1);
+        conf->requires = add->requires | (add->merging == 1 ? base->requires : 0);
         conf->merging = add->merging;
         conf->gated = add->gated | (add->merging == 1 ? base->gated : 0);
     }
@@ -103,11 +103,17 @@ apr_off_t mod_orgs_config_max_body(const mod_orgs_dir_t *dir)
     return dir != NULL && dir->max_body != MOD_ORGS_UNSET ? dir->max_body : ORGS_BODY_MAX_DEFAULT;
 }
 
-int mod_orgs_config_is_gated(const request_rec *r)
+int mod_orgs_config_is_gated(request_rec *r)
 {
     const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
+    const apr_int64_t method = AP_METHOD_BIT << r->method_number;
+    const char *type;
 
-    return dir != NULL && (dir->gated & (AP_METHOD_BIT << r->method_number)) != 0;
+    if (dir == NULL || (dir->requires & method) == 0) {
+        return 0;
+    }
+    type = ap_auth_type(r);
+    return (dir->gated & method) != 0 || (type != NULL && ap_cstr_casecmp(type, "Orgs") == 0);
 }
 
 /* The names of our Require lines, and of their aliases. Made before threads are there, only read after. */
@@ -186,7 +192,7 @@ static const char *note_require(cmd_parms *cmd, void *dirv, const char *line)
     if (strcasecmp(name, "not") == 0) {
         name = ap_getword_conf(cmd->temp_pool, &line);
     }
-    dir->requires = 1;
+    dir->requires |= cmd->limited;
     if (apr_hash_get(require_names, name, APR_HASH_KEY_STRING) != NULL) {
         dir->gated |= cmd->limited;
         if (ap_check_cmd_context(cmd, NOT_IN_HTACCESS) == NULL) {

@@ -21,10 +21,8 @@ static int is_private(request_rec *r)
 {
     for (; r != NULL; r = r->prev) {
         const mod_orgs_auth_t *auth = mod_orgs_auth_of(r);
-        const char *type = ap_auth_type(r);
 
-        if ((auth != NULL && auth->gated) || mod_orgs_config_is_gated(r)
-            || (type != NULL && ap_cstr_casecmp(type, "Orgs") == 0)) {
+        if ((auth != NULL && auth->gated) || mod_orgs_config_is_gated(r)) {
             return 1;
         }
     }

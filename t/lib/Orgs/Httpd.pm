@@ -2,6 +2,9 @@
 #
 #   my ($ok, $said) = configtest('OrgsDBMax 0');
 #   my $httpd = Orgs::Httpd->start($configuration); $httpd->{port}; $httpd->stop;
+#   Orgs::Httpd->start(sub { my ($directory, $port) = @_; ... }): where htdocs is below, and the port, are known there
+#   load_modules('cgid', 'dav')   # the lines that load what t/run's configuration does not
+#   database_lines('second')      # the directives for one of t/run's databases (default: main)
 package Orgs::Httpd;
 
 use strict;
@@ -12,7 +15,7 @@ use IO::Socket::INET ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(configtest);
+our @EXPORT = qw(configtest load_modules database_lines);
 
 my $top = $ENV{ORGS_TEST_TOP} or die "run this by t/run\n";
 my $number = 0;
@@ -30,6 +33,7 @@ sub written {
     mkdir $directory or die "$directory: $!";
     mkdir "$directory/htdocs";
     my $port = free_port();
+    $text = $text->($directory, $port) if ref $text;
     open my $out, '>', "$directory/httpd.conf" or die "httpd.conf: $!";
     print $out <<"END";
 ServerRoot "$directory"
@@ -61,6 +65,19 @@ sub configtest {
     my (undef, $file) = written($text);
     my $said = `'$ENV{ORGS_TEST_HTTPD}' -t -f '$file' 2>&1`;
     return ($? == 0, $said);
+}
+
+# Modules lie where the others are; one that is compiled in needs no line.
+sub load_modules {
+    open my $in, '<', "$top/t/conf/base.conf" or die "base.conf: $!";
+    my ($directory) = map { m{^LoadModule \S+ (.*)/mod_[^/]+\.so$} && $1 !~ m{^\Q$top\E/} ? $1 : () } <$in>;
+    return join '', map { -e "$directory/mod_$_.so" ? "LoadModule ${_}_module $directory/mod_$_.so\n" : () } @_;
+}
+
+sub database_lines {
+    my ($name) = @_;
+    my $run = "$top/run/" . ($name // 'main');
+    return "OrgsDBParams \"socket=$run/db/socket dbname=orgs user=orgs\"\nOrgsDBDefaultsFile \"$run/orgs.cnf\"\n";
 }
 
 sub start {

@@ -24,8 +24,9 @@ typedef struct orgs_pool_conf_t {
     int threaded; /* whether the process has threads that share the pool */
 } orgs_pool_conf_t;
 
-/* Where a pool holds more than one connection, the last is kept for the hot question. */
-typedef enum { ORGS_USE_HOT, ORGS_USE_COLD } orgs_use_e;
+/* Where a pool holds more than one connection, the last is kept for the hot question. Who has to settle a write tries to
+ * connect also where the database is known to be down. */
+typedef enum { ORGS_USE_HOT, ORGS_USE_COLD, ORGS_USE_SETTLE } orgs_use_e;
 
 /** Makes a pool in parent. conf must live as long. Connects nothing. Fails as apr_reslist_create. */
 apr_status_t orgs_pool_create(orgs_pool_t **pool, apr_pool_t *parent, const orgs_pool_conf_t *conf);

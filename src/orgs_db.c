@@ -228,7 +228,7 @@ static end_e settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_ti
         orgs_dberr_t dberr;
         orgs_conn_t *conn;
 
-        if (orgs_pool_acquire(db->pool, p, ORGS_USE_COLD, deadline, &conn) == NULL
+        if (orgs_pool_acquire(db->pool, p, ORGS_USE_SETTLE, share_of(deadline), &conn) == NULL
             && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, share_of(deadline), rows, &dberr) == DONE) {
             const orgs_value_t *code = &rows->values[0];
 

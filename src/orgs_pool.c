@@ -96,7 +96,7 @@ static int limit_of(const orgs_pool_t *pool, orgs_use_e use)
 {
     int max = pool->conf->threaded ? pool->conf->max : 1;
 
-    return use == ORGS_USE_COLD && max > 1 ? max - 1 : max;
+    return use != ORGS_USE_HOT && max > 1 ? max - 1 : max;
 }
 
 static const orgs_error_t *unavailable(apr_pool_t *p, const char *cause)
@@ -138,7 +138,7 @@ static const orgs_error_t *enter(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e us
 
     apr_thread_mutex_lock(pool->lock);
     while (pool->in_use >= limit_of(pool, use)) {
-        if (known_down(pool)) {
+        if (known_down(pool) && use != ORGS_USE_SETTLE) {
             error = unavailable(p, "the database is down");
             break;
         }
@@ -163,19 +163,19 @@ static void leave(orgs_pool_t *pool)
 }
 
 /* Asks whether to connect now. Where the database is down one does, and the others are told so; where it is in
- * doubt one does, and the others wait. */
-static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, apr_time_t *deadline)
+ * doubt one does, and the others wait. Who has a write to settle never gives up, but waits for its turn. */
+static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t *deadline)
 {
     apr_time_t short_deadline = orgs_clock() + apr_time_from_sec(ORGS_PROBE_SECONDS);
     const orgs_error_t *error = NULL;
 
     apr_thread_mutex_lock(pool->lock);
     for (;;) {
-        if (known_down(pool)) {
+        if (known_down(pool) && use != ORGS_USE_SETTLE) {
             error = unavailable(p, "the database is down");
             break;
         }
-        if (!pool->doubt || !pool->probing) {
+        if (!pool->probing) {
             break;
         }
         if (!wait_for_others(pool, *deadline)) {
@@ -239,10 +239,11 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
     }
 }
 
-static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_conn_t *conn, apr_time_t deadline)
+static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, orgs_conn_t *conn,
+                                       apr_time_t deadline)
 {
     orgs_dberr_t failure;
-    const orgs_error_t *error = may_connect(pool, p, &deadline);
+    const orgs_error_t *error = may_connect(pool, p, use, &deadline);
 
     if (error != NULL) {
         return error;
@@ -277,7 +278,7 @@ const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use
     if (orgs_conn_is_open(*conn) && (orgs_conn_marked(*conn) != epoch || !orgs_conn_alive(*conn))) {
         orgs_conn_close(*conn);
     }
-    if (!orgs_conn_is_open(*conn) && (error = connect_now(pool, p, *conn, deadline)) != NULL) {
+    if (!orgs_conn_is_open(*conn) && (error = connect_now(pool, p, use, *conn, deadline)) != NULL) {
         orgs_pool_invalidate(pool, *conn);
         *conn = NULL;
     }

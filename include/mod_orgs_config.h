@@ -64,7 +64,10 @@ void mod_orgs_config_register(apr_pool_t *p);
 /** Until the configuration is read: a Require of this name is ours, or an alias of ours. Must live as long as p. */
 void mod_orgs_config_add_require(const char *name);
 
-/** Nonzero if a Require org-* stands for the request, or under AuthType Orgs any other. */
+/** Nonzero if the caller comes from r->user. */
+int mod_orgs_config_is_remote(const mod_orgs_dir_t *dir);
+
+/** Nonzero if a Require org-* stands for the request, or under AuthType Orgs or OrgsRemoteUser any other. */
 int mod_orgs_config_is_gated(request_rec *r);
 
 #endif

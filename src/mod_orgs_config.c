@@ -103,6 +103,11 @@ apr_off_t mod_orgs_config_max_body(const mod_orgs_dir_t *dir)
     return dir != NULL && dir->max_body != MOD_ORGS_UNSET ? dir->max_body : ORGS_BODY_MAX_DEFAULT;
 }
 
+int mod_orgs_config_is_remote(const mod_orgs_dir_t *dir)
+{
+    return dir->remote_user != MOD_ORGS_UNSET && dir->remote_user != MOD_ORGS_REMOTE_OFF;
+}
+
 int mod_orgs_config_is_gated(request_rec *r)
 {
     const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
@@ -112,8 +117,11 @@ int mod_orgs_config_is_gated(request_rec *r)
     if (dir == NULL || (dir->requires & method) == 0) {
         return 0;
     }
+    if ((dir->gated & method) != 0 || mod_orgs_config_is_remote(dir)) {
+        return 1;
+    }
     type = ap_auth_type(r);
-    return (dir->gated & method) != 0 || (type != NULL && ap_cstr_casecmp(type, "Orgs") == 0);
+    return type != NULL && ap_cstr_casecmp(type, "Orgs") == 0;
 }
 
 /* The names of our Require lines, and of their aliases. Made before threads are there, only read after. */

@@ -12,7 +12,7 @@ int mod_orgs_remote_is_on(const request_rec *r)
 {
     const mod_orgs_dir_t *dir = mod_orgs_config_dir(r);
 
-    return dir != NULL && dir->remote_user != MOD_ORGS_UNSET && dir->remote_user != MOD_ORGS_REMOTE_OFF;
+    return dir != NULL && mod_orgs_config_is_remote(dir);
 }
 
 const orgs_error_t *mod_orgs_remote_key(request_rec *r, orgs_key_t *key)

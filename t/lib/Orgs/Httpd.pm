@@ -3,6 +3,7 @@
 #   my ($ok, $said) = configtest('OrgsDBMax 0');
 #   my $httpd = Orgs::Httpd->start($configuration); $httpd->{port}; $httpd->stop;
 #   Orgs::Httpd->start(sub { my ($directory, $port) = @_; ... }): where htdocs is below, and the port, are known there
+#   $httpd->complaints('AH01631')  # lines of its log of level warn or worse without any of these tags or texts
 #   load_modules('cgid', 'dav')   # the lines that load what t/run's configuration does not
 #   database_lines('second')      # the directives for one of t/run's databases (default: main)
 package Orgs::Httpd;
@@ -103,6 +104,12 @@ sub start {
 }
 
 sub url { "http://127.0.0.1:$_[0]{port}$_[1]" }
+
+sub complaints {
+    my ($self, @announced) = @_;
+    open my $in, '<', $self->{log} or return ();
+    return grep { my $line = $_; $line =~ /^\[[^\]]*\] \[[^\]:]*:(?:warn|error|crit|alert|emerg)\]/ && !grep { index($line, $_) >= 0 } @announced } <$in>;
+}
 
 sub stop {
     my ($self) = @_;

@@ -26,7 +26,7 @@ my $basic = "AuthType Basic\nAuthName house\nAuthBasicProvider file\nAuthUserFil
 my $lua = '';
 
 my $httpd = Orgs::Httpd->start(sub {
-    my ($directory) = @_;
+    my ($directory, $port) = @_;
     mkdir "$directory/cache" or die "cache: $!";
     open my $out, '>', "$directory/user.lua" or die "user.lua: $!";
     print $out "function user(r)\n    local user = r.headers_in['X-User']\n    if user then\n        r.user = string.gsub(user, '_', ' ')\n    end\n    return apache2.OK\nend\n";
@@ -155,6 +155,7 @@ CacheMinExpire 3600
     <Location "/tls/cached">
         Require org-member $org
     </Location>
+    ProxyPass "/tls/cached/app" "http://127.0.0.1:$port/app.txt"
     <Location "/tls/organizations">
         SetHandler orgs
     </Location>
@@ -378,6 +379,11 @@ SKIP: {
     for my $file (qw(file.txt page.shtml secret.txt)) {
         is($as->($file, $eve->{email})->{status}, 403, "$file does not come from the cache");
     }
+    put_file('app.txt', 'an application');
+    put_file('tls/cached/include.shtml', '<!--#include virtual="app" -->');
+    like($as->('include.shtml', $bob->{email})->{body}, qr/an application/, 'a page that includes an application');
+    is(scalar(grep { open my $in, '<', $_ or die; local $/; <$in> =~ /an application/ } glob "$httpd->{directory}/cache/*/*/*.data $httpd->{directory}/cache/*/*/*/*.data"), 0,
+        '... which is not kept either');
     put_file('tls/cached/file.txt', 'newer');
     is($as->('file.txt', $bob->{email})->{body}, 'newer', 'nor for the same user');
     counted(1, 'a gate', sub { is(ask(GET => '/tls/gate/file', undef, headers => {'X-User' => $bob->{email}, 'X-Org' => $org})->{status}, 200, 'let in') });

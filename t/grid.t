@@ -72,8 +72,11 @@ expect_log($_, undef) for qw(ORGS0012 ORGS0021 ORGS0102);
 
 # How many descriptors its processes hold.
 sub descriptors {
-    my @children = grep { open my $in, '<', "/proc/$_/stat" and (readline($in) // '') =~ /^\d+ \(.*\) \S $httpd->{pid} / }
-        map { m{/proc/(\d+)$} ? $1 : () } glob '/proc/[0-9]*';
+    my @children;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $stat or next;
+        push @children, $1 if (readline($in) // '') =~ /^(\d+) \(.*\) \S $httpd->{pid} /;
+    }
     return scalar map { glob "/proc/$_/fd/*" } @children;
 }
 

@@ -24,18 +24,19 @@ void orgs_conn_destroy(orgs_conn_t *conn);
  * Connects to the first of the hosts that answers, may be written to and has a schema that fits, and makes the
  * session. The hosts share the time until deadline (orgs_clock), each gets a second at least; but while the client
  * library connects it keeps no deadline, which orgs_connector.h is for.
+ * @param first   number of the host that is tried first, counted on from the last to the first again
  * @param timeout of the requests, seconds: the server's own limits are set below it
  * @param error   what failed, text allocated in pool
  * @return nonzero if connected
  */
-int orgs_conn_open(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int timeout, apr_time_t deadline,
-                   orgs_dberr_t *error);
+int orgs_conn_open(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, unsigned int first, int timeout,
+                   apr_time_t deadline, orgs_dberr_t *error);
+
+/** The number of the host that an open connection is to; while or after it was tried, of the one tried last. */
+unsigned int orgs_conn_host(const orgs_conn_t *conn);
 
 /** Moves the connection of one record to another, which is not open. */
 void orgs_conn_move(orgs_conn_t *to, orgs_conn_t *from);
-
-/** Where there are several hosts: the next attempt of this process begins with another one. */
-void orgs_conn_next_host(void);
 
 /** Closes the connection; the record can be opened again. */
 void orgs_conn_close(orgs_conn_t *conn);

@@ -24,7 +24,7 @@ orgs_connector_t *orgs_connector_make(const orgs_params_t *params, int timeout);
 
 /**
  * Connects and makes the session, as orgs_conn_open, but returns by the deadline whatever the network, the name server
- * and the database do. An attempt that is left then goes on for a while; what it still makes is the next asker's. Any
+ * and the database do. Begins with the host that was connected to last. An attempt that is left then goes on for a while; what it still makes is the next asker's. Any
  * thread.
  * @param conn     not open; by one thread at a time
  * @param deadline by orgs_clock
@@ -33,6 +33,9 @@ orgs_connector_t *orgs_connector_make(const orgs_params_t *params, int timeout);
  */
 int orgs_connector_open(orgs_connector_t *connector, orgs_conn_t *conn, apr_pool_t *pool, apr_time_t deadline,
                         orgs_dberr_t *error);
+
+/** The host of that number fell silent: unless attempts have found out more since, they begin with the next one. */
+void orgs_connector_avoid(orgs_connector_t *connector, unsigned int host);
 
 /** Waits until no attempt of the process runs, half a second at most: before exit() takes the TLS library down. */
 void orgs_connector_settle(void);

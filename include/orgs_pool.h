@@ -52,7 +52,7 @@ void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn);
  * Says that a live connection met a dead or silent server: the idle ones are suspect and will be opened anew.
  * @param silent the server did not answer in time, so that the database counts as down until one connect succeeds
  */
-void orgs_pool_suspect(orgs_pool_t *pool, int silent);
+void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, int silent);
 
 /** Tells the operator that the server refused a statement (number 0: one was accepted again); once, not each time. */
 void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text);

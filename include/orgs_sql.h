@@ -1,7 +1,8 @@
 /*
  * Every statement of the module and of orgsctl, once: X(symbol, columns, parameters, text).
  *
- * columns: a letter each, b bytes, i integer, t time. parameters: how many.
+ * columns: a letter each, b bytes, i integer, t time; w in front: nonzero where the server may not be written to, which
+ * is then an error. parameters: how many.
  * Procedures and views carry the schema's version in their names.
  */
 #ifndef ORGS_SQL_H
@@ -17,16 +18,18 @@
 #define ORGS_SQL_ORGANIZATION "o.id, o.name, o.description, o.active, o.version, o.created_at, o.updated_at"
 
 /* The hot question, which is one whatever the caller is known by: the token's column, where a user comes from, and the
- * condition. Its parameters: the organization, what the caller is known by. */
-#define ORGS_LOOKUP_COLUMNS "bbbibbbbiittbtiibbitttbbi"
+ * condition. Its parameters: what the caller is known by, the organization. It always has a row, for its first column:
+ * a server that was made read-only meanwhile has a successor, which knows better. */
+#define ORGS_LOOKUP_COLUMNS "wbbbibbbbiittbtiibbitttbbi"
+#define ORGS_SQL_READ_ONLY "CONCAT(@@global.read_only) NOT IN ('0', 'OFF')"
 #define ORGS_SQL_LOOKUP(token, users, known) \
-    "SELECT u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", m.role, m.joined_at, " \
+    "SELECT " ORGS_SQL_READ_ONLY ", u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", m.role, m.joined_at, " \
     "o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, l.status, " \
     "IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
-    "FROM " users " LEFT JOIN organizations o ON o.id = ? " \
+    "FROM schema_version v LEFT JOIN (" users ") ON " known " AND u.active LEFT JOIN organizations o ON o.id = ? " \
     "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
     "LEFT JOIN licenses_v1 l ON l.organization_id = o.id " \
-    "LEFT JOIN settings s ON s.id = 1 WHERE " known " AND u.active"
+    "LEFT JOIN settings s ON s.id = 1 WHERE v.id = 1"
 
 #define ORGS_STATEMENTS(X) \
     X(LOOKUP, ORGS_LOOKUP_COLUMNS, 2, \

@@ -12,6 +12,7 @@
 
 /* What stands for an error without a number too: nothing is known of the connection any more. */
 #define ORGS_ER_LOST 2013u
+#define ORGS_ER_READ_ONLY 1290u
 
 /** Fills an error, its text allocated in pool; number 0 becomes ORGS_ER_LOST. */
 void orgs_dberr_set(apr_pool_t *pool, orgs_dberr_t *error, unsigned int number, const char *text);

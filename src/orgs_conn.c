@@ -29,6 +29,7 @@ struct orgs_conn_t {
     MYSQL *my;
     orgs_watch_t *watch;
     unsigned int mark;
+    volatile apr_uint32_t host;
     int mariadb;
     /* In prefork a signal handler may tear the pools down in mid-question: then nothing here is touched. */
     volatile int busy;
@@ -96,6 +97,11 @@ unsigned int orgs_conn_marked(const orgs_conn_t *conn)
     return conn->mark;
 }
 
+unsigned int orgs_conn_host(const orgs_conn_t *conn)
+{
+    return conn->host;
+}
+
 int orgs_conn_is_open(const orgs_conn_t *conn)
 {
     return conn->my != NULL;
@@ -111,6 +117,7 @@ void orgs_conn_move(orgs_conn_t *to, orgs_conn_t *from)
     /* it has no statements yet: they would know where their results land */
     to->my = from->my;
     to->mariadb = from->mariadb;
+    to->host = from->host;
     from->my = NULL;
 }
 
@@ -343,7 +350,7 @@ static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_t
     if (error->number == 0) {
         orgs_conn_text(conn, pool, apr_psprintf(pool,
             "SELECT @@session.time_zone, @@session.sql_mode, @@session.%s, @@session.autocommit, "
-            "@@character_set_client, @@global.read_only, @@innodb_read_only, version, oldest_module "
+            "@@character_set_client, " ORGS_SQL_READ_ONLY ", @@innodb_read_only, version, oldest_module "
             /* no subqueries: killed, they are null without an error; no MAX(): beside it MariaDB says autocommit 0 */
             "FROM schema_version WHERE id = 1",
             conn->mariadb ? "tx_isolation" : "transaction_isolation"), &rows, error);
@@ -363,43 +370,22 @@ static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_t
     }
 }
 
-/* Which of several hosts is tried first: another one after the time was up before all had their turn, as when a name
- * server does not answer for the first. */
-static volatile apr_uint32_t first_host;
-
-void orgs_conn_next_host(void)
-{
-    apr_atomic_inc32(&first_host);
-}
-
-/* The hosts in the order in which they are tried; the socket is a NULL among them. */
-static apr_array_header_t *hosts_of(apr_pool_t *pool, const orgs_params_t *params)
-{
-    apr_array_header_t *named = orgs_params_hosts(pool, params);
-    apr_array_header_t *ordered = apr_array_make(pool, named->nelts, sizeof(char *));
-    int first = (int)(apr_atomic_read32(&first_host) & 0xffffu);
-    int i;
-
-    for (i = 0; i < named->nelts; i++) {
-        APR_ARRAY_PUSH(ordered, char *) = APR_ARRAY_IDX(named, (first + i) % named->nelts, char *);
-    }
-    return ordered;
-}
-
-static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int bare, int timeout,
-                      apr_time_t deadline, orgs_dberr_t *error)
+static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int bare, unsigned int first,
+                      int timeout, apr_time_t deadline, orgs_dberr_t *error)
 {
     const char *dbname = bare ? NULL : params->dbname;
-    apr_array_header_t *hosts = hosts_of(pool, params);
+    apr_array_header_t *hosts = orgs_params_hosts(pool, params);
     int i;
 
     mysql_thread_init();
     conn->busy = 1;
     for (i = 0; i < hosts->nelts && conn->my == NULL && (i == 0 || orgs_clock() < deadline); i++) {
-        const char *host = APR_ARRAY_IDX(hosts, i, const char *);
+        unsigned int number = (first + (unsigned int)i) % (unsigned int)hosts->nelts;
+        const char *host = APR_ARRAY_IDX(hosts, (int)number, const char *);
         apr_time_t now = orgs_clock();
         apr_time_t share = now + (deadline - now) / (hosts->nelts - i);
 
+        apr_atomic_set32(&conn->host, number);
         memset(error, 0, sizeof(*error));
         if (connect_host(conn, pool, params, host, dbname, share, error) && !bare) {
             now = orgs_clock() + apr_time_from_sec(1);
@@ -409,23 +395,20 @@ static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *
             error->text = apr_pstrcat(pool, host, ": ", error->text, NULL);
         }
     }
-    if (conn->my == NULL && i < hosts->nelts) {
-        orgs_conn_next_host();
-    }
     conn->busy = 0;
     return conn->my != NULL;
 }
 
-int orgs_conn_open(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, int timeout, apr_time_t deadline,
-                   orgs_dberr_t *error)
+int orgs_conn_open(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, unsigned int first, int timeout,
+                   apr_time_t deadline, orgs_dberr_t *error)
 {
-    return open_hosts(conn, pool, params, 0, timeout, deadline, error);
+    return open_hosts(conn, pool, params, 0, first, timeout, deadline, error);
 }
 
 int orgs_conn_open_bare(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *params, apr_time_t deadline,
                         orgs_dberr_t *error)
 {
-    return open_hosts(conn, pool, params, 1, 0, deadline, error);
+    return open_hosts(conn, pool, params, 1, 0, 0, deadline, error);
 }
 
 int orgs_conn_rollback(orgs_conn_t *conn, apr_time_t deadline)

@@ -19,6 +19,7 @@ typedef struct {
     apr_pool_t *pool;
     orgs_connector_t *connector;
     orgs_conn_t *conn;
+    unsigned int first; /* the host it began with */
     apr_time_t deadline;
     orgs_dberr_t error;
     int done;
@@ -30,8 +31,9 @@ struct orgs_connector_t {
     int timeout;
     apr_thread_mutex_t *lock; /* for all below, and for done and left of attempts */
     apr_thread_cond_t *changed;
-    int left;         /* attempts that run and nobody waits for */
-    attempt_t *spare; /* one that was left, and connected all the same */
+    unsigned int first; /* the host to begin with: the one that was connected to last, or the one after what failed */
+    int left;           /* attempts that run and nobody waits for */
+    attempt_t *spare;   /* one that was left, and connected all the same */
 };
 
 static volatile apr_uint32_t running;
@@ -55,6 +57,14 @@ orgs_connector_t *orgs_connector_make(const orgs_params_t *params, int timeout)
     return connector;
 }
 
+/* What an attempt says of where to begin; nothing, if others have said something since it began. With the lock held. */
+static void learn(orgs_connector_t *connector, const attempt_t *attempt, int connected)
+{
+    if (connector->first == attempt->first) {
+        connector->first = orgs_conn_host(attempt->conn) + (connected ? 0 : 1);
+    }
+}
+
 /* The attempt has ended. Nonzero if it is nobody's, and of no use. */
 static int is_waste(attempt_t *attempt)
 {
@@ -63,6 +73,7 @@ static int is_waste(attempt_t *attempt)
 
     apr_thread_mutex_lock(connector->lock);
     attempt->done = 1;
+    learn(connector, attempt, orgs_conn_is_open(attempt->conn));
     waste = attempt->left;
     if (attempt->left) {
         connector->left--;
@@ -81,8 +92,8 @@ static void *run(void *data)
     attempt_t *attempt = data;
     orgs_connector_t *connector = attempt->connector;
 
-    orgs_conn_open(attempt->conn, attempt->pool, &connector->params, connector->timeout, attempt->deadline,
-                   &attempt->error);
+    orgs_conn_open(attempt->conn, attempt->pool, &connector->params, attempt->first, connector->timeout,
+                   attempt->deadline, &attempt->error);
     if (is_waste(attempt)) {
         apr_pool_destroy(attempt->pool);
     }
@@ -116,7 +127,7 @@ static int start_thread(attempt_t *attempt)
     return rv == 0;
 }
 
-static attempt_t *start(orgs_connector_t *connector, apr_time_t deadline)
+static attempt_t *start(orgs_connector_t *connector, unsigned int first, apr_time_t deadline)
 {
     attempt_t *attempt;
     apr_pool_t *pool;
@@ -127,6 +138,7 @@ static attempt_t *start(orgs_connector_t *connector, apr_time_t deadline)
     attempt = apr_pcalloc(pool, sizeof(*attempt));
     attempt->pool = pool;
     attempt->connector = connector;
+    attempt->first = first;
     attempt->deadline = deadline;
     if (orgs_conn_make(&attempt->conn, pool) != APR_SUCCESS || !start_thread(attempt)) {
         apr_pool_destroy(pool);
@@ -152,7 +164,7 @@ static void leave(orgs_connector_t *connector, attempt_t *attempt)
 {
     attempt->left = 1;
     connector->left++;
-    orgs_conn_next_host();
+    learn(connector, attempt, 0);
 }
 
 /* Waits for one's own attempt, or for what one that was left has made; NULL when neither came in time. */
@@ -180,13 +192,15 @@ int orgs_connector_open(orgs_connector_t *connector, orgs_conn_t *conn, apr_pool
                         orgs_dberr_t *error)
 {
     attempt_t *attempt = NULL;
+    unsigned int first;
     int many;
 
     apr_thread_mutex_lock(connector->lock);
     many = connector->left >= ORGS_CONNECTS_LEFT_MAX;
+    first = connector->first;
     apr_thread_mutex_unlock(connector->lock);
     /* with so many that hang it is enough to wait for what becomes of them */
-    if (!many && (attempt = start(connector, deadline)) == NULL) {
+    if (!many && (attempt = start(connector, first, deadline)) == NULL) {
         orgs_dberr_set(pool, error, 2008, "no memory or no thread to connect with");
         return 0;
     }
@@ -204,6 +218,15 @@ int orgs_connector_open(orgs_connector_t *connector, orgs_conn_t *conn, apr_pool
     }
     apr_pool_destroy(attempt->pool);
     return orgs_conn_is_open(conn);
+}
+
+void orgs_connector_avoid(orgs_connector_t *connector, unsigned int host)
+{
+    apr_thread_mutex_lock(connector->lock);
+    if (connector->first == host) {
+        connector->first = host + 1;
+    }
+    apr_thread_mutex_unlock(connector->lock);
 }
 
 void orgs_connector_settle(void)

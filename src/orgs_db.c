@@ -102,7 +102,7 @@ static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, const orgs_dber
 static void discard(orgs_db_t *db, orgs_conn_t *conn, meaning_e meaning, apr_time_t deadline)
 {
     if (meaning == LOST || meaning == ELSEWHERE) {
-        orgs_pool_suspect(db->pool, orgs_clock() >= deadline);
+        orgs_pool_suspect(db->pool, conn, orgs_clock() >= deadline);
     }
     orgs_pool_invalidate(db->pool, conn);
 }

@@ -7,7 +7,7 @@
 
 /* The columns of ORGS_LOOKUP_COLUMNS, in their order. */
 enum {
-    USER_ID, USER_EMAIL, USER_NAME, USER_SUPERUSER, TOKEN_ID,
+    READ_ONLY, USER_ID, USER_EMAIL, USER_NAME, USER_SUPERUSER, TOKEN_ID,
     ORG_ID, ORG_NAME, ORG_DESCRIPTION, ORG_ACTIVE, ORG_VERSION, ORG_CREATED_AT, ORG_UPDATED_AT,
     ROLE, JOINED_AT, MEMBERS, LICENSE_VERSION,
     LICENSE_ID, LICENSE_PLAN, LICENSE_SEATS, LICENSE_STARTS_AT, LICENSE_EXPIRES_AT, LICENSE_ASSIGNED_AT, LICENSE_STATUS,
@@ -56,7 +56,7 @@ static const struct {
 const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
                                 orgs_lookup_t *found)
 {
-    const orgs_value_t params[] = {orgs_value_id(organization), orgs_value_bytes(key->bytes, key->len)};
+    const orgs_value_t params[] = {orgs_value_bytes(key->bytes, key->len), orgs_value_id(organization)};
     const orgs_error_t *error;
     orgs_rows_t rows;
 
@@ -66,9 +66,11 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *
         return error;
     }
     if (rows.count == 0) {
+        return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "the schema has no version");
+    }
+    if (!orgs_row_id(&rows, 0, USER_ID, &found->user.id)) {
         return orgs_error_make(p, keys[key->kind].nobody);
     }
-    orgs_row_id(&rows, 0, USER_ID, &found->user.id);
     orgs_row_id(&rows, 0, TOKEN_ID, &found->token_id);
     found->user.email = orgs_row_string(&rows, 0, USER_EMAIL);
     found->user.name = orgs_row_string(&rows, 0, USER_NAME);

@@ -28,6 +28,7 @@ struct orgs_pool_t {
     int waiting;
 
     unsigned int epoch; /* connections of an earlier one are suspect */
+    unsigned int host;  /* number of the one that connections of this epoch are to */
     int probing;        /* somebody is connecting to a database that is down or in doubt */
     int doubt;          /* it did not answer: one connects, others wait */
     int down;           /* it could not be connected to: others are refused until retry_at */
@@ -208,6 +209,11 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
     was = pool->trouble;
     pool->trouble = 0;
     pool->down = pool->doubt = pool->probing = 0;
+    /* what the others are to was left for a reason: a reader must not see now the one, now the other */
+    if (orgs_conn_host(conn) != pool->host) {
+        pool->host = orgs_conn_host(conn);
+        pool->epoch++;
+    }
     orgs_conn_mark(conn, pool->epoch);
     tell_others(pool);
     apr_thread_mutex_unlock(pool->lock);
@@ -302,8 +308,11 @@ void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn)
     leave(pool);
 }
 
-void orgs_pool_suspect(orgs_pool_t *pool, int silent)
+void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, int silent)
 {
+    if (silent) {
+        orgs_connector_avoid(pool->connector, orgs_conn_host(conn));
+    }
     apr_thread_mutex_lock(pool->lock);
     pool->epoch++;
     if (silent && !pool->down) {

@@ -133,9 +133,9 @@ static int bind_result(MYSQL_STMT *stmt, const char *columns, orgs_landing_t *la
         bind->buffer_length = sizeof(landing->cells[i]);
         bind->length = &landing->lengths[i];
         bind->is_null = &landing->nulls[i];
-        bind->buffer_type = columns[i] == 'i'   ? MYSQL_TYPE_LONGLONG
-                            : columns[i] == 't' ? MYSQL_TYPE_DATETIME
-                                                : MYSQL_TYPE_STRING;
+        bind->buffer_type = columns[i] == 'i' || columns[i] == 'w' ? MYSQL_TYPE_LONGLONG
+                            : columns[i] == 't'                     ? MYSQL_TYPE_DATETIME
+                                                                    : MYSQL_TYPE_STRING;
     }
     return mysql_stmt_bind_result(stmt, landing->binds) == 0;
 }
@@ -152,6 +152,7 @@ static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, orgs_land
     }
     switch (column) {
     case 'i':
+    case 'w':
         value->type = ORGS_INT;
         value->number = landing->cells[i].number;
         return 1;
@@ -249,5 +250,8 @@ void orgs_stmt_run(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, 
     if (!bind_params(stmt, params, statement->params, binds, times)
         || !execute(stmt, landing, pool, statement, rows)) {
         orgs_dberr_set(pool, error, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
+    }
+    else if (statement->columns[0] == 'w' && rows->count > 0 && rows->values[0].number != 0) {
+        orgs_dberr_set(pool, error, ORGS_ER_READ_ONLY, "the server is read-only");
     }
 }

@@ -97,6 +97,7 @@ static int log_transaction(request_rec *r)
     if (rq != NULL && rq->wrote && apr_generate_random_bytes((unsigned char *)&chance, sizeof(chance)) == APR_SUCCESS
         && chance % ORGS_EXPIRE_ONE_IN == 0) {
         orgs_db_renew(&rq->db);
+        orgs_db_yield(&rq->db);
         orgs_store_event_expire(&rq->db, r->pool, ORGS_EXPIRE_ROWS);
     }
     return DECLINED;

@@ -46,9 +46,12 @@ int orgs_conn_alive(const orgs_conn_t *conn);
 
 int orgs_conn_is_open(const orgs_conn_t *conn);
 
-/* A number of the pool's, kept with the record: which generation the connection is of. */
+/* Numbers of the pool's, kept with the record: which generation the connection is of, and what its holder wants it
+ * for. */
 void orgs_conn_mark(orgs_conn_t *conn, unsigned int mark);
 unsigned int orgs_conn_marked(const orgs_conn_t *conn);
+void orgs_conn_set_use(orgs_conn_t *conn, int use);
+int orgs_conn_use(const orgs_conn_t *conn);
 
 /**
  * Runs one prepared statement and reads all it answers.

@@ -17,6 +17,7 @@
 typedef struct orgs_db_t {
     orgs_pool_t *pool;
     apr_interval_time_t left; /* database time that remains, microseconds */
+    int yields;               /* others go first */
 } orgs_db_t;
 
 /* What a write ended in. */
@@ -30,8 +31,11 @@ typedef struct orgs_outcome_t {
 /** A request's access with the pool's full OrgsDBTimeout. */
 void orgs_db_init(orgs_db_t *db, orgs_pool_t *pool);
 
-/** Gives the full time again: a list has it for each batch. */
+/** Gives the full time again: a list has it for each batch. Who yields has some times more, to wait for his turn. */
 void orgs_db_renew(orgs_db_t *db);
+
+/** From now on gives way to who else wants a connection: the further batches of a list, and what nobody waits for. */
+void orgs_db_yield(orgs_db_t *db);
 
 /**
  * Asks one question.

@@ -49,6 +49,9 @@
 #define ORGS_DB_TIMEOUT_MIN 2
 #define ORGS_DB_TIMEOUT_MAX 60
 
+/* how many times OrgsDBTimeout who gives way to others waits and asks in all: a list that has begun is not cut off only
+ * because many want a connection */
+#define ORGS_BULK_PATIENCE 3
 /* runs of a write that lost against another one */
 #define ORGS_CALL_TRIES 10
 /* seconds that a database known to be down is left alone; that looking whether it is back may take; what Retry-After

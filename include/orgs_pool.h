@@ -10,6 +10,7 @@
 
 #include "orgs_conn.h"
 #include "orgs_error.h"
+#include "orgs_gate.h"
 #include "orgs_params.h"
 
 typedef struct orgs_pool_t orgs_pool_t;
@@ -24,10 +25,6 @@ typedef struct orgs_pool_conf_t {
     int threaded; /* whether the process has threads that share the pool */
 } orgs_pool_conf_t;
 
-/* Where a pool holds more than one connection, the last is kept for the hot question. Who has to settle a write tries to
- * connect also where the database is known to be down. */
-typedef enum { ORGS_USE_HOT, ORGS_USE_COLD, ORGS_USE_SETTLE } orgs_use_e;
-
 /** Makes a pool in parent. conf must live as long. Connects nothing. Fails as apr_reslist_create. */
 apr_status_t orgs_pool_create(orgs_pool_t **pool, apr_pool_t *parent, const orgs_pool_conf_t *conf);
 
@@ -35,11 +32,11 @@ apr_status_t orgs_pool_create(orgs_pool_t **pool, apr_pool_t *parent, const orgs
 void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch);
 
 /**
- * A connection that is open and looks alive. Waits for one, connects if need be.
- * @param deadline by orgs_clock
+ * A connection that is open and looks alive. Waits for one as long as orgs_pool_least is left, connects if need be.
+ * @param deadline by orgs_clock; who has waited longer than the timeout has that once more, from now on, at most
  * @return NULL, or ORGS_E_UNAVAILABLE, at once while the database is known to be down. Allocated in p.
  */
-const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline,
+const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t *deadline,
                                       orgs_conn_t **conn);
 
 /** Gives a connection back that is as good as before. */
@@ -50,13 +47,17 @@ void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn);
 
 /**
  * Says that a live connection met a dead or silent server: the idle ones are suspect and will be opened anew.
- * @param silent the server did not answer in time, so that the database counts as down until one connect succeeds
+ * @param asked 0, or since when the server did not answer until the time was up: the database then counts as down until
+ *              one connect succeeds; but who has hardly been asked, or answered somebody else meanwhile, is not silent
  */
-void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, int silent);
+void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, apr_time_t asked);
 
 /** Tells the operator that the server refused a statement (number 0: one was accepted again); once, not each time. */
 void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text);
 
 int orgs_pool_timeout(const orgs_pool_t *pool);
+
+/** The time that must be left for a question to be begun after waiting: a fifth of the timeout. */
+apr_interval_time_t orgs_pool_least(const orgs_pool_t *pool);
 
 #endif

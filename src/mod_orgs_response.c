@@ -99,24 +99,61 @@ static void *item_of(const apr_array_header_t *items, int i)
     return items->elts + i * items->elt_size;
 }
 
+/* Appends to the brigade; as jansson wants it. Whoever fills a brigade by apr_brigade_write gets, once the first 8000
+ * bytes are full, a bucket for each piece, and each takes 8 kB. */
+static int put(const char *text, size_t len, void *to)
+{
+    apr_bucket_brigade *bb = to;
+
+    while (len > 0) {
+        apr_bucket *last = APR_BRIGADE_LAST(bb);
+        apr_bucket_heap *heap = NULL;
+        apr_size_t room = 0;
+
+        if (!APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_HEAP(last)) {
+            heap = last->data;
+            room = heap->alloc_len - (apr_size_t)last->start - last->length;
+        }
+        if (room == 0) {
+            last = apr_bucket_heap_create(apr_bucket_alloc(APR_BUCKET_BUFF_SIZE, bb->bucket_alloc), APR_BUCKET_BUFF_SIZE,
+                                          apr_bucket_free, bb->bucket_alloc);
+            last->length = 0;
+            APR_BRIGADE_INSERT_TAIL(bb, last);
+            heap = last->data;
+            room = APR_BUCKET_BUFF_SIZE;
+        }
+        if (room > len) {
+            room = len;
+        }
+        memcpy(heap->base + last->start + last->length, text, room);
+        last->length += room;
+        text += room;
+        len -= room;
+    }
+    return 0;
+}
+
 /* Writes the first count items, with a comma before each that is not the list's first. Zero if memory is short. */
 static int put_items(apr_bucket_brigade *bb, const mod_orgs_list_t *list, const apr_array_header_t *items, int count,
                      int first)
 {
     int i;
 
+    if (first) {
+        put("[", 1, bb);
+    }
     for (i = 0; i < count; i++) {
-        char *text = text_of(list->shape(item_of(items, i)));
+        json_t *object = list->shape(item_of(items, i));
+        int failed;
 
-        if (text == NULL) {
+        if (!first || i > 0) {
+            put(",", 1, bb);
+        }
+        failed = json_dump_callback(object, put, bb, JSON_COMPACT);
+        json_decref(object);
+        if (failed) {
             return 0;
         }
-        apr_brigade_puts(bb, NULL, NULL, first && i == 0 ? "[" : ",");
-        apr_brigade_puts(bb, NULL, NULL, text);
-        free(text);
-    }
-    if (first && count == 0) {
-        apr_brigade_puts(bb, NULL, NULL, "[");
     }
     return 1;
 }
@@ -182,6 +219,7 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
     progress_t progress = {page->after, 1, 1};
     const orgs_error_t *error;
     apr_pool_t *batch;
+    int failed;
 
     apr_pool_create(&batch, r->pool);
     apr_pool_tag(batch, "orgs_batch");
@@ -191,25 +229,31 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
         return mod_orgs_problem(rq, error);
     }
     set_headers(r);
+    /* who has got something already goes after those who have got nothing */
+    orgs_db_yield(&rq->db);
     while (!r->header_only && progress.more && error == NULL) {
+        /* the brigade has its own copy, and passing it on may take long */
+        apr_pool_clear(batch);
         if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS || r->connection->aborted) {
             apr_pool_destroy(batch);
             return OK; /* nobody listens any more */
         }
         apr_brigade_cleanup(bb);
-        apr_pool_clear(batch);
         error = next_batch(rq, list, page, batch, &progress, bb);
     }
-    if (error != NULL) {
+    failed = error != NULL;
+    if (failed) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, ORGS_LOGNO(0021) "a list was cut off: %s",
                       error->cause != NULL ? error->cause : error->detail);
+    }
+    apr_pool_destroy(batch);
+    if (failed) {
         cut(r, bb);
     }
     else if (!r->header_only) {
-        apr_brigade_puts(bb, NULL, NULL, "]");
+        put("]", 1, bb);
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
         ap_pass_brigade(r->output_filters, bb);
     }
-    apr_pool_destroy(batch);
     return OK;
 }

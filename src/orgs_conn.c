@@ -30,6 +30,7 @@ struct orgs_conn_t {
     orgs_watch_t *watch;
     unsigned int mark;
     volatile apr_uint32_t host;
+    int use;
     int mariadb;
     /* In prefork a signal handler may tear the pools down in mid-question: then nothing here is touched. */
     volatile int busy;
@@ -100,6 +101,16 @@ unsigned int orgs_conn_marked(const orgs_conn_t *conn)
 unsigned int orgs_conn_host(const orgs_conn_t *conn)
 {
     return conn->host;
+}
+
+void orgs_conn_set_use(orgs_conn_t *conn, int use)
+{
+    conn->use = use;
+}
+
+int orgs_conn_use(const orgs_conn_t *conn)
+{
+    return conn->use;
 }
 
 int orgs_conn_is_open(const orgs_conn_t *conn)

@@ -61,12 +61,23 @@ static meaning_e meaning_of(unsigned int number)
 void orgs_db_init(orgs_db_t *db, orgs_pool_t *pool)
 {
     db->pool = pool;
+    db->yields = 0;
     orgs_db_renew(db);
 }
 
 void orgs_db_renew(orgs_db_t *db)
 {
-    db->left = apr_time_from_sec(orgs_pool_timeout(db->pool));
+    db->left = apr_time_from_sec(orgs_pool_timeout(db->pool)) * (db->yields ? ORGS_BULK_PATIENCE : 1);
+}
+
+void orgs_db_yield(orgs_db_t *db)
+{
+    db->yields = 1;
+}
+
+static orgs_use_e use_of(const orgs_db_t *db, orgs_use_e use)
+{
+    return db->yields ? ORGS_USE_BULK : use;
 }
 
 /* The time that was spent is gone. */
@@ -99,10 +110,10 @@ static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, const orgs_dber
 }
 
 /* A failed connection is closed, and what that says of the others is passed on. */
-static void discard(orgs_db_t *db, orgs_conn_t *conn, meaning_e meaning, apr_time_t deadline)
+static void discard(orgs_db_t *db, orgs_conn_t *conn, meaning_e meaning, apr_time_t asked, apr_time_t deadline)
 {
     if (meaning == LOST || meaning == ELSEWHERE) {
-        orgs_pool_suspect(db->pool, conn, orgs_clock() >= deadline);
+        orgs_pool_suspect(db->pool, conn, orgs_clock() >= deadline ? asked : 0);
     }
     orgs_pool_invalidate(db->pool, conn);
 }
@@ -120,11 +131,13 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         orgs_conn_t *conn;
         meaning_e meaning;
         apr_time_t until;
+        apr_time_t asked;
 
-        error = orgs_pool_acquire(db->pool, p, use, deadline, &conn);
+        error = orgs_pool_acquire(db->pool, p, use_of(db, use), &deadline, &conn);
         if (error != NULL) {
             break;
         }
+        asked = orgs_clock();
         until = share_of(deadline);
         orgs_conn_query(conn, p, sql, params, until, rows, &dberr);
         if (dberr.number == 0) {
@@ -133,7 +146,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
             break;
         }
         meaning = meaning_of(dberr.number);
-        discard(db, conn, meaning, until);
+        discard(db, conn, meaning, asked, until);
         if (meaning == NEVER || meaning == OPERATOR || tries == 0 || orgs_clock() >= deadline) {
             error = refused(db, p, &dberr);
             break;
@@ -196,6 +209,7 @@ typedef enum { DONE, LOST_AGAINST, REFUSED, UNCLEAR } end_e;
 static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
                        apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
 {
+    apr_time_t asked = orgs_clock();
     meaning_e meaning;
 
     orgs_conn_query(conn, p, sql, params, deadline, rows, dberr);
@@ -208,7 +222,7 @@ static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_
         orgs_pool_release(db->pool, conn);
     }
     else {
-        discard(db, conn, meaning, deadline);
+        discard(db, conn, meaning, asked, deadline);
     }
     if (rows->count == 1) {
         return DONE;
@@ -225,10 +239,11 @@ static end_e settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_ti
     int tries;
 
     for (tries = 0; orgs_clock() < deadline; tries++) {
+        apr_time_t until = share_of(deadline);
         orgs_dberr_t dberr;
         orgs_conn_t *conn;
 
-        if (orgs_pool_acquire(db->pool, p, ORGS_USE_SETTLE, share_of(deadline), &conn) == NULL
+        if (orgs_pool_acquire(db->pool, p, ORGS_USE_SETTLE, &until, &conn) == NULL
             && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, share_of(deadline), rows, &dberr) == DONE) {
             const orgs_value_t *code = &rows->values[0];
 
@@ -259,7 +274,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
             break;
         }
         params[0] = orgs_value_id(&event);
-        error = orgs_pool_acquire(db->pool, p, ORGS_USE_COLD, deadline, &conn);
+        error = orgs_pool_acquire(db->pool, p, use_of(db, ORGS_USE_COLD), &deadline, &conn);
         if (error != NULL) {
             break;
         }
@@ -279,7 +294,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         }
         /* a try that begins with too little time to be settled ends in not knowing */
         if (end == REFUSED || tries >= ORGS_CALL_TRIES
-            || deadline - orgs_clock() < apr_time_from_sec(orgs_pool_timeout(db->pool)) / 5) {
+            || deadline - orgs_clock() < orgs_pool_least(db->pool)) {
             error = refused(db, p, &dberr);
             break;
         }

@@ -15,6 +15,7 @@
 #include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_log.h"
+#include "orgs_stmt.h"
 
 struct orgs_pool_t {
     const orgs_pool_conf_t *conf;
@@ -23,10 +24,10 @@ struct orgs_pool_t {
     orgs_connector_t *connector;
 
     apr_thread_mutex_t *lock; /* for all below */
-    apr_thread_cond_t *changed;
-    int in_use;
-    int waiting;
+    orgs_gate_t *gate;
+    apr_thread_cond_t *changed; /* for those who have a place, and wait for one who connects */
 
+    apr_time_t answered; /* when the server last did */
     unsigned int epoch; /* connections of an earlier one are suspect */
     unsigned int host;  /* number of the one that connections of this epoch are to */
     int probing;        /* somebody is connecting to a database that is down or in doubt */
@@ -59,6 +60,11 @@ static apr_status_t settle(void *nothing)
     return APR_SUCCESS;
 }
 
+static int places(const orgs_pool_t *pool)
+{
+    return pool->conf->threaded ? pool->conf->max : 1;
+}
+
 apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs_pool_conf_t *conf)
 {
     orgs_pool_t *pool = apr_pcalloc(parent, sizeof(*pool));
@@ -77,6 +83,7 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
         || (rv = apr_thread_cond_create(&pool->changed, own)) != APR_SUCCESS) {
         return rv;
     }
+    pool->gate = orgs_gate_make(own, pool->lock, places(pool));
     if (conf->threaded) {
         rv = apr_reslist_create(&pool->list, 0, conf->keep, conf->max, apr_time_from_sec(conf->exptime), construct,
                                 destruct, pool, own);
@@ -91,13 +98,6 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
         *made = pool;
     }
     return rv;
-}
-
-static int limit_of(const orgs_pool_t *pool, orgs_use_e use)
-{
-    int max = pool->conf->threaded ? pool->conf->max : 1;
-
-    return use != ORGS_USE_HOT && max > 1 ? max - 1 : max;
 }
 
 static const orgs_error_t *unavailable(apr_pool_t *p, const char *cause)
@@ -119,47 +119,48 @@ static int wait_for_others(orgs_pool_t *pool, apr_time_t deadline)
     if (left <= 0) {
         return 0;
     }
-    pool->waiting++;
     apr_thread_cond_timedwait(pool->changed, pool->lock, left);
-    pool->waiting--;
     return 1;
 }
 
 static void tell_others(orgs_pool_t *pool)
 {
-    if (pool->waiting > 0) {
-        apr_thread_cond_broadcast(pool->changed);
-    }
+    apr_thread_cond_broadcast(pool->changed);
+    orgs_gate_stir(pool->gate);
 }
 
 /* Takes a place among those who hold a connection. */
 static const orgs_error_t *enter(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline)
 {
+    apr_interval_time_t timeout = apr_time_from_sec(pool->conf->timeout);
+    /* who has a write to settle goes before all others; bulk gives way, but not for ever */
+    apr_time_t turn = orgs_clock() + (use == ORGS_USE_SETTLE ? -timeout : use == ORGS_USE_BULK ? timeout : 0);
+    /* whoever got a place in the last moment could only break a connection off */
+    apr_time_t latest = deadline - (use == ORGS_USE_SETTLE ? 0 : orgs_pool_least(pool));
     const orgs_error_t *error = NULL;
+    int in;
 
     apr_thread_mutex_lock(pool->lock);
-    while (pool->in_use >= limit_of(pool, use)) {
+    in = orgs_gate_take(pool->gate, use);
+    while (!in && error == NULL) {
         if (known_down(pool) && use != ORGS_USE_SETTLE) {
             error = unavailable(p, "the database is down");
-            break;
         }
-        if (!wait_for_others(pool, deadline)) {
+        else if (!(in = orgs_gate_wait(pool->gate, p, use, turn, latest)) && orgs_clock() >= latest) {
             error = unavailable(p, "no connection became free in time");
-            break;
         }
-    }
-    if (error == NULL) {
-        pool->in_use++;
     }
     apr_thread_mutex_unlock(pool->lock);
     return error;
 }
 
-static void leave(orgs_pool_t *pool)
+static void leave(orgs_pool_t *pool, orgs_use_e use, int answered)
 {
     apr_thread_mutex_lock(pool->lock);
-    pool->in_use--;
-    tell_others(pool);
+    if (answered) {
+        pool->answered = orgs_clock();
+    }
+    orgs_gate_leave(pool->gate, use);
     apr_thread_mutex_unlock(pool->lock);
 }
 
@@ -222,7 +223,7 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
     }
 }
 
-static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
+static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time_t began)
 {
     apr_ssize_t len = APR_HASH_KEY_STRING;
     unsigned int trouble = (failure->number ^ apr_hashfunc_default(failure->text, &len)) | 1u;
@@ -232,7 +233,8 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
     was = pool->trouble;
     pool->trouble = trouble;
     pool->probing = 0;
-    if (!is_full(failure->number)) {
+    /* a server that has no time to greet, but answers, is not down */
+    if (!is_full(failure->number) && !(failure->number == ORGS_ER_LOST && pool->answered > began)) {
         pool->doubt = 0;
         pool->down = 1;
         pool->retry_at = orgs_clock() + apr_time_from_sec(ORGS_BREAKER_SECONDS);
@@ -248,6 +250,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure)
 static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, orgs_conn_t *conn,
                                        apr_time_t deadline)
 {
+    apr_time_t began = orgs_clock();
     orgs_dberr_t failure;
     const orgs_error_t *error = may_connect(pool, p, use, &deadline);
 
@@ -258,33 +261,39 @@ static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_us
         note_connected(pool, conn);
         return NULL;
     }
-    note_failed(pool, &failure);
+    note_failed(pool, &failure, began);
     return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "%s (%u)", failure.text, failure.number);
 }
 
-const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline,
+const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t *deadline,
                                       orgs_conn_t **conn)
 {
-    const orgs_error_t *error = enter(pool, p, use, deadline);
+    const orgs_error_t *error = enter(pool, p, use, *deadline);
     void *record = pool->single;
     unsigned int epoch;
+    apr_time_t latest;
 
     if (error != NULL) {
         return error;
     }
+    latest = orgs_clock() + apr_time_from_sec(pool->conf->timeout);
+    if (*deadline > latest) {
+        *deadline = latest;
+    }
     /* never waits: whoever entered has a record to take */
     if (pool->list != NULL && apr_reslist_acquire(pool->list, &record) != APR_SUCCESS) {
-        leave(pool);
+        leave(pool, use, 0);
         return unavailable(p, "no memory for a connection");
     }
     *conn = record;
+    orgs_conn_set_use(*conn, (int)use);
     apr_thread_mutex_lock(pool->lock);
     epoch = pool->epoch;
     apr_thread_mutex_unlock(pool->lock);
     if (orgs_conn_is_open(*conn) && (orgs_conn_marked(*conn) != epoch || !orgs_conn_alive(*conn))) {
         orgs_conn_close(*conn);
     }
-    if (!orgs_conn_is_open(*conn) && (error = connect_now(pool, p, use, *conn, deadline)) != NULL) {
+    if (!orgs_conn_is_open(*conn) && (error = connect_now(pool, p, use, *conn, *deadline)) != NULL) {
         orgs_pool_invalidate(pool, *conn);
         *conn = NULL;
     }
@@ -293,32 +302,41 @@ const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use
 
 void orgs_pool_release(orgs_pool_t *pool, orgs_conn_t *conn)
 {
+    orgs_use_e use = (orgs_use_e)orgs_conn_use(conn);
+
     if (pool->list != NULL) {
         apr_reslist_release(pool->list, conn);
     }
-    leave(pool);
+    leave(pool, use, 1);
 }
 
 void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn)
 {
+    orgs_use_e use = (orgs_use_e)orgs_conn_use(conn);
+
     orgs_conn_close(conn);
     if (pool->list != NULL) {
         apr_reslist_invalidate(pool->list, conn);
     }
-    leave(pool);
+    leave(pool, use, 0);
 }
 
-void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, int silent)
+void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, apr_time_t asked)
 {
-    if (silent) {
-        orgs_connector_avoid(pool->connector, orgs_conn_host(conn));
-    }
+    int silent;
+
     apr_thread_mutex_lock(pool->lock);
-    pool->epoch++;
+    silent = asked != 0 && pool->answered < asked && orgs_clock() - asked >= orgs_pool_least(pool);
+    if (asked == 0 || silent) {
+        pool->epoch++;
+    }
     if (silent && !pool->down) {
         pool->doubt = 1;
     }
     apr_thread_mutex_unlock(pool->lock);
+    if (silent) {
+        orgs_connector_avoid(pool->connector, orgs_conn_host(conn));
+    }
 }
 
 void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text)
@@ -336,14 +354,14 @@ void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text
 
 void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch)
 {
-    int max = limit_of(pool, ORGS_USE_HOT);
+    int max = places(pool);
     int wanted = pool->conf->min < max ? pool->conf->min : max;
     orgs_conn_t **conns = apr_pcalloc(scratch, sizeof(*conns) * (apr_size_t)(wanted + 1));
     apr_time_t deadline = orgs_clock() + apr_time_from_sec(pool->conf->timeout);
     int i;
 
     for (i = 0; i < wanted; i++) {
-        if (orgs_pool_acquire(pool, scratch, ORGS_USE_HOT, deadline, &conns[i]) != NULL) {
+        if (orgs_pool_acquire(pool, scratch, ORGS_USE_HOT, &deadline, &conns[i]) != NULL) {
             break;
         }
     }
@@ -355,4 +373,9 @@ void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch)
 int orgs_pool_timeout(const orgs_pool_t *pool)
 {
     return pool->conf->timeout;
+}
+
+apr_interval_time_t orgs_pool_least(const orgs_pool_t *pool)
+{
+    return apr_time_from_sec(pool->conf->timeout) / 5;
 }

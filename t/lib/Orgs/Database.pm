@@ -5,6 +5,7 @@
 #   my $db = Orgs::Database->new;   # not running
 #   my $copy = Orgs::Database->new('replica', port => 3307, bind_address => '127.0.0.2', skip_log_bin => undef);
 #   $db->start; $db->stop; $db->kill; $db->freeze; $db->thaw;
+#   $db->launch;                      # starts it without waiting until it answers
 #   $db->sql(...); $db->token('ada'); $db->{run}; $copy->{port}
 package Orgs::Database;
 
@@ -62,7 +63,7 @@ sub answers {
     return sysread($socket, my $greeting, 100) ? 1 : 0;
 }
 
-sub start {
+sub launch {
     my ($self) = @_;
     die "it runs\n" if $self->{pid};
     my $pid = fork // die "fork: $!";
@@ -75,6 +76,12 @@ sub start {
     }
     $self->{pid} = $pid;
     $running{$pid} = $self;
+    return $self;
+}
+
+sub start {
+    my ($self) = @_;
+    my $pid = $self->launch->{pid};
     my $deadline = time + 60;
     until ($self->answers) {
         die "the database in $self->{run} does not start: " . `tail -n 20 '$self->{run}/db.log'` if time > $deadline || waitpid $pid, POSIX::WNOHANG();

@@ -3,9 +3,12 @@
 #   my ($ok, $said) = configtest('OrgsDBMax 0');
 #   my $httpd = Orgs::Httpd->start($configuration); $httpd->{port}; $httpd->stop;
 #   Orgs::Httpd->start(sub { my ($directory, $port) = @_; ... }): where htdocs is below, and the port, are known there
-#   $httpd->complaints('AH01631')  # lines of its log of level warn or worse without any of these tags or texts
+#   $httpd->complaints('AH01631')  # lines of its log of level warn or worse, or of a crash, without any of these tags or texts
 #   load_modules('cgid', 'dav')   # the lines that load what t/run's configuration does not
 #   database_lines('second')      # the directives for one of t/run's databases (default: main)
+#   Orgs::Httpd->start($configuration, mpm => 'prefork', without => 'orgs');   # another MPM, without a module
+#   $httpd->configure($configuration, ...);   # for the next restart
+#   $httpd->signal('USR1'); $httpd->stop('WINCH'); $httpd->launch; $httpd->children; $httpd->log_text;
 package Orgs::Httpd;
 
 use strict;
@@ -27,13 +30,26 @@ sub free_port {
     return $socket->sockport;
 }
 
+# The modules of all tests, with another MPM, or without one of them.
+sub base {
+    my (%options) = @_;
+    open my $in, '<', "$top/t/conf/base.conf" or die "base.conf: $!";
+    my $text = do { local $/; <$in> };
+    $text =~ s/mpm_\w+?(_module|\.so)/mpm_$options{mpm}$1/g if $options{mpm};
+    $text =~ s/^LoadModule $options{without}_module .*\n//m if $options{without};
+    return $text;
+}
+
 # Writes a configuration file; gives its directory, file and port.
 sub written {
-    my ($text) = @_;
-    my $directory = "$top/run/httpd-$$-" . ++$number;
-    mkdir $directory or die "$directory: $!";
-    mkdir "$directory/htdocs";
-    my $port = free_port();
+    my ($text, %options) = @_;
+    my $directory = $options{directory} // "$top/run/httpd-$$-" . ++$number;
+    my $port = $options{port} // free_port();
+    my $base = base(%options);
+    if (!$options{directory}) {
+        mkdir $directory or die "$directory: $!";
+        mkdir "$directory/htdocs";
+    }
     $text = $text->($directory, $port) if ref $text;
     open my $out, '>', "$directory/httpd.conf" or die "httpd.conf: $!";
     print $out <<"END";
@@ -43,8 +59,7 @@ PidFile "$directory/httpd.pid"
 ErrorLog "$directory/error_log"
 ServerName 127.0.0.1
 Listen 127.0.0.1:$port
-Include "$top/t/conf/base.conf"
-TypesConfig /dev/null
+${base}TypesConfig /dev/null
 StartServers 1
 <IfModule !mpm_prefork_module>
     ServerLimit 1
@@ -82,17 +97,25 @@ sub database_lines {
 }
 
 sub start {
-    my ($class, $text) = @_;
-    my ($directory, $file, $port) = written($text);
+    my ($class, $text, %options) = @_;
+    my ($directory, undef, $port) = written($text, %options);
+    my $self = bless {port => $port, directory => $directory, log => "$directory/error_log", owner => $$}, $class;
+    return $self->launch;
+}
+
+# Starts it, also again after stop.
+sub launch {
+    my ($self) = @_;
+    my ($directory, $port) = @$self{qw(directory port)};
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         POSIX::setsid();
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$directory/out";
         open STDERR, '>&', \*STDOUT;
-        exec $ENV{ORGS_TEST_HTTPD}, '-DFOREGROUND', '-f', $file or POSIX::_exit(1);
+        exec $ENV{ORGS_TEST_HTTPD}, '-DFOREGROUND', '-f', "$directory/httpd.conf" or POSIX::_exit(1);
     }
-    my $self = bless {pid => $pid, port => $port, directory => $directory, log => "$directory/error_log", owner => $$}, $class;
+    $self->{pid} = $pid;
     $running{$pid} = $self;
     my $deadline = time + 30;
     # it listens before it knows whether all is well, and writes its id when it does
@@ -103,20 +126,53 @@ sub start {
     return $self;
 }
 
-sub url { "http://127.0.0.1:$_[0]{port}$_[1]" }
-
-sub complaints {
-    my ($self, @announced) = @_;
-    open my $in, '<', $self->{log} or return ();
-    return grep { my $line = $_; $line =~ /^\[[^\]]*\] \[[^\]:]*:(?:warn|error|crit|alert|emerg)\]/ && !grep { index($line, $_) >= 0 } @announced } <$in>;
+sub configure {
+    my ($self, $text, %options) = @_;
+    written($text, %options, directory => $self->{directory}, port => $self->{port});
+    return;
 }
 
-sub stop {
+sub signal { my ($self, $signal) = @_; kill $signal => $self->{pid} or die "kill: $!"; return }
+
+# Its processes that answer, and that were told to end but did not yet.
+sub children {
     my ($self) = @_;
+    my @children;
+    for my $stat (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $stat or next;
+        my $line = <$in> // next;
+        push @children, $1 if $line =~ /^(\d+) \(.*\) [^Z] $self->{pid} /;
+    }
+    return @children;
+}
+
+sub log_text {
+    my ($self) = @_;
+    open my $in, '<', $self->{log} or return '';
+    local $/;
+    return scalar <$in> // '';
+}
+
+# Lines of its log of level warn or worse, and those that tell of a crash, without any of these tags or texts.
+sub complaints {
+    my ($self, @announced) = @_;
+    return grep {
+        my $line = $_;
+        $line =~ /^\[[^\]]*\] \[[^\]:]*:(?:warn|error|crit|alert|emerg)\]|Segmentation|Abort|core dump|Bus error|Illegal/
+            && !grep { index($line, $_) >= 0 } @announced;
+    } split /^/, $self->log_text;
+}
+
+sub url { "http://127.0.0.1:$_[0]{port}$_[1]" }
+
+# Ends it in order, or at once; gives its status.
+sub stop {
+    my ($self, $signal) = @_;
     my $pid = delete $self->{pid} or return;
     delete $running{$pid};
-    kill TERM => $pid;
+    kill $signal // 'TERM' => $pid;
     waitpid $pid, 0;
+    return $?;
 }
 
 END {

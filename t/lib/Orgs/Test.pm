@@ -78,7 +78,8 @@ sub port_of { (split /:/, hostport(@_))[1] }
 
 # api(METHOD => PATH, token => user or text, json => data, body => bytes, type => media type, headers => {...},
 #     vhost => name, url => ...). A path without a leading slash is below /organizations. Connections are kept, one for
-# each host and process. Status 0: no answer came. undecoded => 1: a long body needs no {json}.
+# each host and process. Status 0: no answer came; then kept tells whether the connection had served before, begun
+# whether any byte came. undecoded => 1: a long body needs no {json}.
 sub api {
     my ($method, $path, %options) = @_;
 
@@ -122,9 +123,9 @@ sub exchange {
         vec($bits, fileno $socket, 1) = 1;
         undef $socket if select $bits, undef, undef, 0;
     }
+    my $answer = {method => $method, status => 0, headers => {}, body => '', kept => $socket ? 1 : 0, begun => 0};
     $socket ||= IO::Socket::INET->new(PeerAddr => $host, Timeout => 30);
     my $bytes = '';
-    my $answer = {method => $method, status => 0, headers => {}, body => ''};
     return $answer if !$socket;
     for (my $sent = 0; $sent < length $request;) {
         # who refuses a body may close before it is sent: the answer is there all the same
@@ -139,6 +140,7 @@ sub exchange {
             @$answer{qw(line status head headers)} = ($line, $status, $head, headers_of($head));
         }
         elsif (!sysread $socket, $bytes, 65536, length $bytes) {
+            $answer->{begun} = length $bytes;
             return $answer;
         }
     }

@@ -117,10 +117,14 @@ sub listen {
     my ($self) = @_;
     return if $self->{listener};
     unlink $self->{path} if !$self->{port};
-    $self->{listener} = $self->{port}
-        ? IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 100, ReuseAddr => 1)
-        : IO::Socket::UNIX->new(Local => $self->{path}, Listen => 100);
-    die 'the proxy cannot listen at ' . ($self->{port} || $self->{path}) . ": $!\n" if !$self->{listener};
+    # a connection of somebody's may have the port for a moment
+    for (my $tries = 0; !$self->{listener}; $tries++) {
+        $self->{listener} = $self->{port}
+            ? IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $self->{port}, Listen => 100, ReuseAddr => 1)
+            : IO::Socket::UNIX->new(Local => $self->{path}, Listen => 100);
+        die 'the proxy cannot listen at ' . ($self->{port} || $self->{path}) . ": $!\n" if !$self->{listener} && $tries >= 100;
+        Time::HiRes::sleep(0.05) if !$self->{listener};
+    }
     $self->{select}->add($self->{listener});
 }
 

@@ -102,6 +102,8 @@ int mod_orgs_gate_authz(request_rec *r)
     status = ap_run_auth_checker(r);
     auth->deciding = 0;
     if (auth->failure != NULL && status == HTTP_INTERNAL_SERVER_ERROR) {
+        /* a token that was good a moment ago may not be any more: then there is a challenge */
+        auth->known = 0;
         return mod_orgs_problem_refuse(r, auth->failure);
     }
     if (status == HTTP_UNAUTHORIZED && auth->known && (auth->judged || auth->by != MOD_ORGS_BY_REMOTE)) {

@@ -45,6 +45,17 @@ my @directives = (
     ["OrgsDBMin 3\nOrgsDBKeep 2",              qr/OrgsDBMin 3 is more than OrgsDBKeep 2/],
     ["OrgsDBKeep 9\nOrgsDBMax 8",              qr/OrgsDBKeep 9 is more than OrgsDBMax 8/],
     ["OrgsDBMin 20",                           qr/OrgsDBMin 20 is more than OrgsDBMax 8/],
+    ['OrgsRemoteUser',                         qr/OrgsRemoteUser takes one argument/],
+    ['OrgsRemoteUser name',                    qr/OrgsRemoteUser name: this must be off, email or external-id/],
+    ['OrgsRemoteSuperuser maybe',              qr/OrgsRemoteSuperuser must be On or Off/],
+    ['OrgsRemoteProvision maybe',              qr/OrgsRemoteProvision must be On or Off/],
+    ["OrgsRemoteUser external-id\nOrgsRemoteProvision On", qr/OrgsRemoteProvision On makes users of OrgsRemoteUser email only/],
+    ["OrgsRemoteProvision On\nOrgsRemoteUser external-id", qr/OrgsRemoteProvision On makes users of OrgsRemoteUser email only/],
+    ["OrgsRemoteUser Email\nOrgsRemoteProvision on\nOrgsRemoteSuperuser ON", undef],
+    ['OrgsTrustedOrigin',                      qr/OrgsTrustedOrigin (?:takes|requires at least) one argument/],
+    (map { ["OrgsTrustedOrigin https://good.example $_", qr/OrgsTrustedOrigin \Q$_\E: this must be an origin, such as/] }
+        qw(app.example https:// ftp://app.example https://app.example/ https://u@app.example https://app.example?x *)),
+    ["OrgsTrustedOrigin https://app.example http://app.example:8080\nOrgsTrustedOrigin HTTPS://APP.example:443 http://[::1]:80", undef],
     ['OrgsNothing x',                          qr/Invalid command 'OrgsNothing'/],
 );
 for my $case (@directives) {
@@ -154,6 +165,48 @@ for my $case (
     }
 }
 
+# --- gates ----------------------------------------------------------------------------------------------------------------------------
+
+my $gate = sub { "<Location \"/x\">\nAuthType Orgs\n$_[0]\n</Location>\n" };
+my $alias = sub { "<AuthzProviderAlias $_[0]>\n</AuthzProviderAlias>\n" . $gate->('Require it') };
+for my $case (
+    (map { [$gate->("Require $_"), qr/Require \Q$_\E: an expression that gives the organization's id is missing, such as %\{env:MATCH_ORG_ID\}/] }
+        qw(org-member org-admin org-plan org-license)),
+    [$gate->('Require org-member ""'),                        qr/Require org-member: an expression .* is missing/],
+    [$gate->('Require org-member %{nonsense:x}'),             qr/Require org-member %\{nonsense:x\}: the expression cannot be read: .*nonsense/],
+    [$gate->('Require org-member "%{env:X"'),                 qr/Require org-member %\{env:X: the expression cannot be read/],
+    [$gate->('Require org-member %{env:X} %{env:Y}'),         qr/Require org-member %\{env:X\} %\{env:Y\}: there is more than one expression/],
+    [$gate->('Require org-plan %{env:X}'),                    qr/Require org-plan %\{env:X\}: the plan's name is missing/],
+    [$gate->('Require org-license %{env:X} team'),            qr/Require org-license .*: there is more than one expression/],
+    [$gate->('Require org-owner %{env:X}'),                   qr/Unknown Authz provider: org-owner/],
+    [$gate->('Require not org-member %{env:X}'),              qr/negative Require directive has no effect/],
+    [$alias->('org-member it'),                               qr/Require org-member: an expression .* is missing/],
+    [$alias->('org-plan it "%{env:X}"'),                      qr/Require org-plan %\{env:X\}: the plan's name is missing/],
+    [$gate->('Require org-member %{env:X}'),                  undef],
+    [$gate->('Require org-member 01890a5d-ac96-774b-bcce-b302099a8057'), undef],
+    [$gate->('Require org-member "%{HTTP:X-Org}"'),           undef],
+    [$gate->('Require org-plan %{env:X} gold "old gold"'),    undef],
+    [$gate->("<RequireAll>\nRequire valid-user\nRequire not org-admin %{env:X}\n<RequireNone>\nRequire org-license %{env:X}\n</RequireNone>\n</RequireAll>"), undef],
+    [$alias->('org-plan it "%{env:X} team gold"'),            undef],
+    ["<Directory \"/\">\nRequire org-member %{env:X}\n</Directory>\n<FilesMatch \"x\">\nAuthMerging And\nRequire org-admin %{env:X}\n</FilesMatch>\n", undef],
+) {
+    my ($configuration, $sentence) = @$case;
+    my ($ok, $said) = configtest($database . $configuration);
+    my $shown = $configuration =~ s/\n/ /gr;
+    if (defined $sentence) {
+        ok(!$ok, "refused: $shown");
+        like($said, $sentence, '... with a sentence');
+    }
+    else {
+        ok($ok, "accepted: $shown") or diag $said;
+    }
+}
+for my $needs ($gate->('Require org-plan %{env:X} team'), "<VirtualHost *:80>\n" . $gate->('Require org-plan %{env:X} team') . "</VirtualHost>\n") {
+    my ($ok, $said) = configtest($needs);
+    ok(!$ok, 'a gate without a database is refused');
+    like($said, qr/Require org-plan needs a database: OrgsDBParams or OrgsDBDefaultsFile must name a host or a socket/, '... with a sentence');
+}
+
 # --- where directives stand -------------------------------------------------------------------------------------------------------------
 
 my $conf = do { local $/; open my $in, '<', top() . '/src/mod_orgs_config.c' or die $!; <$in> };
@@ -165,6 +218,12 @@ for my $name (sort { $a cmp $b } $conf =~ /AP_INIT_\w+\("(OrgsDB\w+|OrgsMayCreat
     like($said, qr/\Q$name\E (?:cannot occur within|not allowed)/, '... with a sentence');
     ($ok, $said) = configtest("<VirtualHost *:80>\n$directive\n</VirtualHost>");
     ok($ok, "$name is fine in a virtual host") or diag $said;
+}
+
+for my $where ('<Location "/x">', '<Directory "/x">', '<VirtualHost *:80>', '<IfModule orgs_module>') {
+    my $all = join "\n", 'OrgsRemoteUser email', 'OrgsRemoteSuperuser On', 'OrgsRemoteProvision On', 'OrgsTrustedOrigin https://app.example', 'OrgsMaxBody 1000';
+    my ($ok, $said) = configtest("$where\n$all\n" . $where =~ s/<(\w+).*/<\/$1>/r);
+    ok($ok, "what is for each directory is fine in $where") or diag $said;
 }
 
 # --- .htaccess ----------------------------------------------------------------------------------------------------------------------------

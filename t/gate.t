@@ -2,6 +2,7 @@
 # and what those that follow are told.
 use Orgs::Test;
 use Orgs::Httpd;
+use Orgs::Proxy;
 
 my $top = top();
 my $page = "$top/t/htdocs/index.html";
@@ -51,9 +52,9 @@ my %lines = (
     mixed       => "<RequireAny>\nRequire user $eve->{email}\n<RequireAll>\nRequire org-member $x\nRequire org-license $x\n</RequireAll>\n</RequireAny>",
     limited     => "<LimitExcept GET>\nRequire org-member $x\n</LimitExcept>",
     query       => 'Require org-member "%{req_novary:X-Org}"',
-    broken      => 'Require org-member "%{base64:x}%{unbase64:%{HTTP:X-Org}}"',
+    'and-not'   => "<RequireAll>\nRequire org-member $x\nRequire not org-member $id{none}\n</RequireAll>",
+    broken      => 'Require org-member "%{file:/nowhere}"',
 );
-delete $lines{broken};
 my $sections = join '', map { "<Location \"/c/$_\">\nAuthType Orgs\nAuthName \"the house\"\n$lines{$_}\n</Location>\n" } sort keys %lines;
 
 # One tenant's files at /t/ID/, and their WebDAV at /dav/ID/.
@@ -172,6 +173,11 @@ CacheIgnoreCacheControl On
     OrgsDBParams "socket=$top/run/nowhere"
     OrgsDBTimeout 2
 </VirtualHost>
+<VirtualHost *:*>
+    ServerName faulty.example
+    OrgsDBParams "socket=$top/run/gate.socket dbname=orgs user=orgs"
+    OrgsDBTimeout 10
+</VirtualHost>
 END
 
 sub put_file {
@@ -243,6 +249,8 @@ my @admitted = (
     [mixed       => team => 401, 200, 200, 200, 200, 401],
     [mixed       => free => 401, 403, 403, 200, 403, 401],
     [query       => team => 401, 200, 200, 403, 200, 401],
+    ['and-not'   => team => 401, 200, 200, 403, 200, 401],
+    [broken      => team => 500, 500, 500, 500, 500, 500],
     # not one that could be asked for
     [member      => none => 401, 403, 403, 403, 403, 401],
     [member      => '' => 401, 403, 403, 403, 403, 401],
@@ -273,7 +281,7 @@ for my $case (@admitted) {
     my ($line, $org, @want) = @$case;
     for my $n (0 .. $#callers) {
         my ($who, $token) = @{$callers[$n]};
-        my $want = $want[$n] == 401 || $line eq 'open' ? $want[$n] : 503;
+        my $want = $want[$n] == 401 || $line =~ /^(?:open|broken)$/ ? $want[$n] : 503;
         sees(get("/c/$line", org => $org, token => $token, host => 'down.example'), $want, sprintf '%s %s, %s, database down: %d', $line, substr($org, 0, 12), $who, $want);
     }
 }
@@ -297,6 +305,41 @@ counted(0, 'nobody', sub { sees(get('/c/member', org => 'team'), 401, 'nobody') 
 counted(0, 'a malformed token', sub { sees(get('/c/member', org => 'team', token => 'orgs_x'), 401, 'a malformed token') });
 counted(0, 'let in by the address', sub { sees(get('/c/open', org => 'team', token => $bob), 200, 'by the address') });
 
+
+# --- what happens between two questions ---------------------------------------------------------------------------------------
+
+{
+    my $proxy = Orgs::Proxy->new(path => "$top/run/gate.socket");
+    # all of a round at once: [line, what happens after the first question, the status]
+    for my $round (
+        [[both => 'the token is revoked', 401], ['and-not' => 'the token is revoked', 401], [both => 'the user is deactivated', 401], [both => 'nothing', 200]],
+        [[both => 'the database goes away', 503], ['and-not' => 'the database goes away', 503]],
+    ) {
+        my @cases = map { my ($line, $what, $want) = @$_; {line => $line, what => $what, want => $want, user => user("passing-$line-" . $what =~ s/\W+/-/gr)} } @$round;
+        my $of = join ', ', map { id_in_sql($id{$_}) } qw(team other);
+        for my $case (@cases) {
+            sql("INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT id, " . id_in_sql($case->{user}{id}) . ", 'member', UTC_TIMESTAMP(3) FROM organizations WHERE id IN ($of)");
+        }
+        $proxy->pass;
+        my $ask = sub { get("/c/$_[0]{line}", org => 'team', token => $_[0]{user}, host => 'faulty.example') };
+        # as many connections as there are to be
+        ok(until_true(10, sub { !grep { $_ != 200 } race(scalar @cases, sub { my $r; $r = $ask->($cases[$_[0]]) for 1 .. 3; $r->{status} }) }), 'all are let in');
+        $proxy->delay(1);
+        my $before = status_counter('Com_stmt_execute');
+        my @answers = race(@cases + 1, sub {
+            return $ask->($cases[$_[0]]) if $_[0] < @cases;
+            until_true(10, sub { status_counter('Com_stmt_execute') >= $before + @cases });
+            $proxy->refuse if $cases[0]{what} =~ /database/;
+            for my $case (@cases) {
+                sql("UPDATE tokens SET revoked_at = UTC_TIMESTAMP(3) WHERE user_id = " . id_in_sql($case->{user}{id})) if $case->{what} =~ /token/;
+                sql("UPDATE users SET active = 0 WHERE id = " . id_in_sql($case->{user}{id})) if $case->{what} =~ /user/;
+            }
+            return 0;
+        });
+        sees($answers[$_], $cases[$_]{want}, "$cases[$_]{line}, $cases[$_]{what} between two questions: $cases[$_]{want}") for 0 .. $#cases;
+    }
+    $proxy->end;
+}
 
 # --- one configuration, many tenants -----------------------------------------------------------------------------------------
 
@@ -464,5 +507,5 @@ put_file('cached/file.txt', 'cached?');
     answers(get("$list/$team", method => 'PUT', token => $ada, json => {description => 'x'}), 200, 'writes too');
 }
 
-is_deeply([$httpd->complaints(qw(AH01629 AH01630 AH01631 ORGS0102 [include:error] [dav:error]))], [], 'and its log has nothing else');
+is_deeply([$httpd->complaints(qw(AH01629 AH01630 AH01631 ORGS0102 ORGS0042 Evaluation [include:error] [dav:error]))], [], 'and its log has nothing else');
 done_testing;

@@ -104,7 +104,7 @@ my %prepare = (
     cold  => sub { my ($here) = @_; $here->{proxy}->drop },
 );
 
-sub own_statement { my ($packet) = @_; return $packet->{side} eq 'client' && $packet->{kind} eq 'execute' && $packet->{text} ne 'SELECT FROM tokens' }
+sub own_statement { my ($packet) = @_; return $packet->{side} eq 'client' && $packet->{kind} eq 'execute' && $packet->{text} ne 'SELECT FROM schema_version' }
 
 # The statements that are hit before a conversation becomes interesting: a CALL that ran or was lost has to be settled, one
 # that lost against another has to be run again.

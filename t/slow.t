@@ -64,7 +64,8 @@ for (my $n = 0; time < $until || $n < 100; $n++) {
     $statuses{ask($n)}++;
     next if $n % 20;
     my ($connections, $idle) = @{($db->sql("SELECT (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'orgs'), "
-        . '(SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_started < NOW() - INTERVAL 2 SECOND)'))[0]};
+        . '(SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.PROCESSLIST ON ID = trx_mysql_thread_id '
+        . "WHERE USER = 'orgs' AND COMMAND = 'Sleep' AND trx_started < NOW() - INTERVAL 2 SECOND)"))[0]};
     $most = $connections if $connections > $most;
     $old = $idle if $idle > $old;
 }

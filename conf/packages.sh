@@ -29,7 +29,7 @@ wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev li
     mariadb-server-core mariadb-client-core'
 # Another vendor's client library was chosen: the default one might not go with it.
 [ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
-[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl"
+[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl git"
 # For the lines that are printed to paste; nothing else needs it.
 [ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
 

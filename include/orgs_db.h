@@ -34,6 +34,9 @@ void orgs_db_init(orgs_db_t *db, orgs_pool_t *pool);
 /** Gives the full time again: a list has it for each batch. Who yields has some times more, to wait for his turn. */
 void orgs_db_renew(orgs_db_t *db);
 
+/** The time since then (orgs_clock) is spent. */
+void orgs_db_spend(orgs_db_t *db, apr_time_t began);
+
 /** From now on gives way to who else wants a connection: the further batches of a list, and what nobody waits for. */
 void orgs_db_yield(orgs_db_t *db);
 
@@ -70,6 +73,8 @@ apr_time_t orgs_row_time(const orgs_rows_t *rows, int row, int column);
 int orgs_row_is_null(const orgs_rows_t *rows, int row, int column);
 /** Copies an id; nonzero if there is one. */
 int orgs_row_id(const orgs_rows_t *rows, int row, int column, orgs_id_t *id);
+/** Copies a row, and all it points to, into p. */
+void orgs_row_copy(apr_pool_t *p, const orgs_rows_t *rows, int row, orgs_rows_t *copy);
 
 /* Members of an answer, likewise. Numbers and flags may come as strings: MariaDB's JSON_OBJECT quotes them. */
 const char *orgs_answer_string(apr_pool_t *p, const json_t *answer, const char *name);

@@ -49,6 +49,11 @@
 #define ORGS_DB_TIMEOUT_MIN 2
 #define ORGS_DB_TIMEOUT_MAX 60
 
+/* how many hot questions travel together at most, and on how many of the pool's connections they do: of so many
+ * connections one */
+#define ORGS_CROWD_MAX 16
+#define ORGS_LANE_OF 4
+
 /* how many times OrgsDBTimeout who gives way to others waits and asks in all: a list that has begun is not cut off only
  * because many want a connection */
 #define ORGS_BULK_PATIENCE 3

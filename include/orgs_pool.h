@@ -11,9 +11,13 @@
 #include "orgs_conn.h"
 #include "orgs_error.h"
 #include "orgs_gate.h"
+#include "orgs_gather.h"
 #include "orgs_params.h"
 
 typedef struct orgs_pool_t orgs_pool_t;
+
+/* how many kinds of questions there are that travel together */
+#define ORGS_GATHERS 3
 
 typedef struct orgs_pool_conf_t {
     const orgs_params_t *params;
@@ -56,6 +60,9 @@ void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, apr_time_t as
 void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text);
 
 int orgs_pool_timeout(const orgs_pool_t *pool);
+
+/** Where questions that may travel together wait, those of one kind (0 to ORGS_GATHERS - 1); NULL without threads. */
+orgs_gather_t *orgs_pool_gather(const orgs_pool_t *pool, int kind);
 
 /** The time that must be left for a question to be begun after waiting: a fifth of the timeout. */
 apr_interval_time_t orgs_pool_least(const orgs_pool_t *pool);

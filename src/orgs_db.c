@@ -80,8 +80,7 @@ static orgs_use_e use_of(const orgs_db_t *db, orgs_use_e use)
     return db->yields ? ORGS_USE_BULK : use;
 }
 
-/* The time that was spent is gone. */
-static void spend(orgs_db_t *db, apr_time_t began)
+void orgs_db_spend(orgs_db_t *db, apr_time_t began)
 {
     db->left -= orgs_clock() - began;
     if (db->left < 0) {
@@ -152,7 +151,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
             break;
         }
     }
-    spend(db, began);
+    orgs_db_spend(db, began);
     return error;
 }
 
@@ -300,7 +299,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         }
         stand_back(tries, deadline);
     }
-    spend(db, began);
+    orgs_db_spend(db, began);
     return error;
 }
 
@@ -380,6 +379,30 @@ int orgs_row_id(const orgs_rows_t *rows, int row, int column, orgs_id_t *id)
     }
     memcpy(id->bytes, value->bytes, sizeof(id->bytes));
     return 1;
+}
+
+void orgs_row_copy(apr_pool_t *p, const orgs_rows_t *rows, int row, orgs_rows_t *copy)
+{
+    apr_size_t width = (apr_size_t)rows->columns;
+    const orgs_value_t *from = cell(rows, row, 0);
+    orgs_value_t *values = apr_pmemdup(p, from, sizeof(*from) * width);
+    apr_size_t size = 0;
+    apr_size_t i;
+    char *bytes;
+
+    for (i = 0; i < width; i++) {
+        size += from[i].type == ORGS_BYTES ? from[i].len + 1 : 0;
+    }
+    bytes = apr_palloc(p, size);
+    for (i = 0; i < width; i++) {
+        if (from[i].type == ORGS_BYTES) {
+            values[i].bytes = memcpy(bytes, from[i].bytes, from[i].len + 1);
+            bytes += from[i].len + 1;
+        }
+    }
+    copy->count = 1;
+    copy->columns = rows->columns;
+    copy->values = values;
 }
 
 const char *orgs_answer_string(apr_pool_t *p, const json_t *answer, const char *name)

@@ -1,13 +1,17 @@
 /*
- * The hot question: who is this, and what are they in this organization?
+ * The hot question: who is this, and what are they in this organization? Those who ask while others are asked travel
+ * together.
  */
 #include "orgs.h"
 
+#include <stddef.h>
 #include <string.h>
+
+#include "orgs_gather.h"
 
 /* The columns of ORGS_LOOKUP_COLUMNS, in their order. */
 enum {
-    READ_ONLY, USER_ID, USER_EMAIL, USER_NAME, USER_SUPERUSER, TOKEN_ID,
+    READ_ONLY, NUMBER, USER_ID, USER_EMAIL, USER_NAME, USER_SUPERUSER, TOKEN_ID,
     ORG_ID, ORG_NAME, ORG_DESCRIPTION, ORG_ACTIVE, ORG_VERSION, ORG_CREATED_AT, ORG_UPDATED_AT,
     ROLE, JOINED_AT, MEMBERS, LICENSE_VERSION,
     LICENSE_ID, LICENSE_PLAN, LICENSE_SEATS, LICENSE_STARTS_AT, LICENSE_EXPIRES_AT, LICENSE_ASSIGNED_AT, LICENSE_STATUS,
@@ -45,23 +49,121 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     license->status = orgs_row_string(rows, 0, LICENSE_STATUS);
 }
 
-/* By what the caller may be known: the statement, and what it means that it finds nobody. */
+/* By what the caller may be known: the statements, alone and together, and what it means that they find nobody. */
+#define MANY(symbol) {ORGS_SQL_##symbol##_2, ORGS_SQL_##symbol##_4, ORGS_SQL_##symbol##_8, ORGS_SQL_##symbol##_16}
+static const int arities[] = {2, 4, 8, ORGS_CROWD_MAX};
 static const struct {
-    orgs_sql_e sql;
+    orgs_sql_e alone;
+    orgs_sql_e many[sizeof(arities) / sizeof(arities[0])];
     orgs_error_e nobody;
-} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_E_UNAUTHORIZED},
-            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_E_USER_UNKNOWN},
-            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_E_USER_UNKNOWN}};
+} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, MANY(LOOKUP), ORGS_E_UNAUTHORIZED},
+            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, MANY(LOOKUP_EMAIL), ORGS_E_USER_UNKNOWN},
+            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, MANY(LOOKUP_EXTERNAL_ID), ORGS_E_USER_UNKNOWN}};
+
+/* One's question, in one piece. */
+typedef struct {
+    int about; /* whether an organization is asked for */
+    orgs_id_t organization;
+    apr_size_t len;
+    char key[ORGS_EXTERNAL_ID_MAX];
+} question_t;
+
+static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
+                                     orgs_rows_t *rows)
+{
+    const orgs_value_t params[] = {orgs_value_bytes(key->bytes, key->len), orgs_value_id(organization)};
+
+    return orgs_db_read(db, p, ORGS_USE_HOT, keys[key->kind].alone, params, rows);
+}
+
+/* Asks what all of a crowd want to know; whoever is not there leaves nulls. */
+static void ask_for_all(orgs_db_t *db, orgs_key_e kind, orgs_crowd_t *crowd)
+{
+    orgs_value_t params[2 * ORGS_CROWD_MAX];
+    int size = 0;
+    int i;
+
+    while (arities[size] < crowd->count) {
+        size++;
+    }
+    for (i = 0; i < arities[size]; i++) {
+        const question_t *question = i < crowd->count ? crowd->questions[i] : NULL;
+
+        params[2 * i] = question != NULL ? orgs_value_bytes(question->key, question->len) : orgs_value_null();
+        params[2 * i + 1] = orgs_value_id(question != NULL && question->about ? &question->organization : NULL);
+    }
+    crowd->error = orgs_db_read(db, crowd->pool, ORGS_USE_HOT, keys[kind].many[size], params, &crowd->rows);
+}
+
+/* Copies what concerns the question of this number. */
+static const orgs_error_t *copy_answer(apr_pool_t *p, const orgs_crowd_t *crowd, int number, orgs_rows_t *rows)
+{
+    int row;
+
+    if (crowd->error != NULL) {
+        return orgs_error_cause(p, crowd->error->code, "%s", crowd->error->cause);
+    }
+    for (row = 0; row < crowd->rows.count; row++) {
+        if (orgs_row_int(&crowd->rows, row, NUMBER, -1) == number) {
+            orgs_row_copy(p, &crowd->rows, row, rows);
+            return NULL;
+        }
+    }
+    rows->count = 0;
+    return NULL;
+}
+
+/* Asks, alone or together with others. */
+static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
+                               orgs_rows_t *rows)
+{
+    orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)key->kind);
+    apr_time_t began = orgs_clock();
+    const orgs_error_t *error;
+    orgs_crowd_t *crowd;
+    orgs_gather_e role;
+    question_t question;
+    int number;
+
+    if (gather == NULL || key->len > sizeof(question.key)) {
+        return ask_alone(db, p, key, organization, rows);
+    }
+    memset(&question, 0, offsetof(question_t, key));
+    question.len = key->len;
+    memcpy(question.key, key->bytes, key->len);
+    if (organization != NULL) {
+        question.about = 1;
+        question.organization = *organization;
+    }
+    role = orgs_gather_join(gather, p, &question, offsetof(question_t, key) + key->len, began + db->left, &crowd,
+                            &number);
+    orgs_db_spend(db, began);
+    if (role == ORGS_GATHER_LATE) {
+        return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "no connection became free in time");
+    }
+    if (role == ORGS_GATHER_ALONE) {
+        error = ask_alone(db, p, key, organization, rows);
+        orgs_gather_done(gather, NULL);
+        return error;
+    }
+    if (role == ORGS_GATHER_LEAD) {
+        ask_for_all(db, key->kind, crowd);
+        orgs_gather_done(gather, crowd);
+    }
+    error = copy_answer(p, crowd, number, rows);
+    orgs_gather_take(gather, crowd);
+    /* it may be another's question that the server does not like */
+    return error != NULL && error->code != ORGS_E_UNAVAILABLE ? ask_alone(db, p, key, organization, rows) : error;
+}
 
 const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
                                 orgs_lookup_t *found)
 {
-    const orgs_value_t params[] = {orgs_value_bytes(key->bytes, key->len), orgs_value_id(organization)};
     const orgs_error_t *error;
     orgs_rows_t rows;
 
     memset(found, 0, sizeof(*found));
-    error = orgs_db_read(db, p, ORGS_USE_HOT, keys[key->kind].sql, params, &rows);
+    error = ask(db, p, key, organization, &rows);
     if (error != NULL) {
         return error;
     }

@@ -22,6 +22,7 @@ struct orgs_pool_t {
     apr_reslist_t *list; /* NULL in a process without threads: then there is one record */
     orgs_conn_t *single;
     orgs_connector_t *connector;
+    orgs_gather_t *gathers[ORGS_GATHERS]; /* likewise NULL */
 
     apr_thread_mutex_t *lock; /* for all below */
     orgs_gate_t *gate;
@@ -65,6 +66,16 @@ static int places(const orgs_pool_t *pool)
     return pool->conf->threaded ? pool->conf->max : 1;
 }
 
+static void make_gathers(orgs_pool_t *pool, apr_pool_t *own)
+{
+    int lanes = pool->conf->max > ORGS_LANE_OF ? pool->conf->max / ORGS_LANE_OF : 1;
+    int i;
+
+    for (i = 0; i < ORGS_GATHERS; i++) {
+        pool->gathers[i] = orgs_gather_make(own, lanes);
+    }
+}
+
 apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs_pool_conf_t *conf)
 {
     orgs_pool_t *pool = apr_pcalloc(parent, sizeof(*pool));
@@ -85,6 +96,7 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
     }
     pool->gate = orgs_gate_make(own, pool->lock, places(pool));
     if (conf->threaded) {
+        make_gathers(pool, own);
         rv = apr_reslist_create(&pool->list, 0, conf->keep, conf->max, apr_time_from_sec(conf->exptime), construct,
                                 destruct, pool, own);
         if (rv == APR_SUCCESS) {
@@ -368,6 +380,11 @@ void orgs_pool_warm(orgs_pool_t *pool, apr_pool_t *scratch)
     while (i-- > 0) {
         orgs_pool_release(pool, conns[i]);
     }
+}
+
+orgs_gather_t *orgs_pool_gather(const orgs_pool_t *pool, int kind)
+{
+    return pool->gathers[kind];
 }
 
 int orgs_pool_timeout(const orgs_pool_t *pool)

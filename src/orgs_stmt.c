@@ -7,7 +7,9 @@
 #include <apr_time.h>
 #include <string.h>
 
-#define PARAMS_MAX 16
+#include "orgs_limits.h"
+
+#define PARAMS_MAX (2 * ORGS_CROWD_MAX)
 #define COLUMNS_MAX 32
 /* what of a value is fetched with its row; longer ones are asked for */
 #define INLINE_LEN 160

@@ -177,6 +177,8 @@ CacheIgnoreCacheControl On
     ServerName faulty.example
     OrgsDBParams "socket=$top/run/gate.socket dbname=orgs user=orgs"
     OrgsDBTimeout 10
+    # a connection for each who asks at once: nobody's question travels with another's
+    OrgsDBMax 16
 </VirtualHost>
 END
 

@@ -1,0 +1,78 @@
+# A database's worth of users, tokens and organizations, as SQL: the same every time, so that whoever asks knows what it
+# holds. Users, organizations and their tokens have numbers from 0 on.
+package Orgs::Data;
+use strict;
+use warnings;
+use Digest::SHA qw(sha256 sha256_hex);
+use Exporter 'import';
+use MIME::Base64 qw(encode_base64url);
+
+our @EXPORT_OK = qw(data_token data_user data_organization data_sql data_crowd_sql);
+
+my $BORN = '2026-01-01 00:00:00.000';
+my $ROWS = 500;      # of one INSERT
+
+sub id_hex { my ($kind, $number) = @_; return sprintf '019b7fa10000700080%02x%012x', $kind, $number }
+sub text_of { my ($hex) = @_; return join '-', unpack 'A8 A4 A4 A4 A12', $hex }
+
+sub data_user { return text_of(id_hex(1, $_[0])) }
+sub data_organization { return text_of(id_hex(2, $_[0])) }
+
+# The token of a user.
+sub data_token {
+    my ($user) = @_;
+    my $shown = 'orgs_' . encode_base64url(sha256("token of $user"));
+    return $shown . substr encode_base64url(sha256($shown)), 0, 6;
+}
+
+sub inserts {
+    my ($table, $columns, $first, $last, $row) = @_;
+    my $sql = '';
+    for (my $n = $first; $n <= $last; $n += $ROWS) {
+        my $to = $n + $ROWS - 1 < $last ? $n + $ROWS - 1 : $last;
+        $sql .= "INSERT INTO $table ($columns) VALUES\n" . join(",\n", map { $row->($_) } $n .. $to) . ";\n";
+    }
+    return $sql;
+}
+
+sub users_sql {
+    my ($first, $last) = @_;
+    return inserts('users', 'id, email, name, created_at', $first, $last, sub { sprintf "(x'%s', 'user%d\@example.org', 'User %d', '%s')", id_hex(1, $_[0]), $_[0], $_[0], $BORN })
+        . inserts('tokens', 'id, user_id, hash, created_at', $first, $last, sub { sprintf "(x'%s', x'%s', x'%s', '%s')", id_hex(3, $_[0]), id_hex(1, $_[0]), sha256_hex(data_token($_[0])), $BORN });
+}
+
+sub memberships_sql {
+    my ($pairs) = @_;
+    return inserts('memberships', 'organization_id, user_id, role, joined_at', 0, $#$pairs, sub {
+        my ($organization, $user, $role) = @{$pairs->[$_[0]]};
+        return sprintf "(x'%s', x'%s', '%s', '%s')", id_hex(2, $organization), id_hex(1, $user), $role, $BORN;
+    });
+}
+
+sub organizations_sql {
+    my ($first, $last, $members) = @_;
+    return inserts('organizations', 'id, name, description, members, seq, version, created_by, created_at, updated_at', $first, $last, sub {
+        sprintf "(x'%s', 'Organization %d', 'The organization of number %d, made for measurements', %d, 0, 1, x'%s', '%s', '%s')", id_hex(2, $_[0]), $_[0], $_[0], $members, id_hex(1, $_[0]), $BORN, $BORN;
+    });
+}
+
+# users of them, and as many organizations; user u is the admin of organization u and a member of the next each - 1. Every
+# second organization has a license.
+sub data_sql {
+    my ($users, $each) = @_;
+    my $last = $users - 1;
+    return "START TRANSACTION;\n" . users_sql(0, $last) . organizations_sql(0, $last, $each)
+        . memberships_sql([map { my $user = $_; map { [($user + $_) % $users, $user, $_ ? 'member' : 'admin'] } 0 .. $each - 1 } 0 .. $last])
+        . inserts('licenses', 'id, plan, seats, organization_id, assigned_at, created_at', 0, int($last / 2), sub { sprintf "(x'%s', 'pro', 1000000, x'%s', '%s', '%s')", id_hex(4, $_[0]), id_hex(2, 2 * $_[0]), $BORN, $BORN })
+        . "COMMIT;\n";
+}
+
+# One organization more, with that many members, who are new users but for user 0, its admin.
+sub data_crowd_sql {
+    my ($organization, $first, $members) = @_;
+    my $last = $first + $members - 2;
+    return "START TRANSACTION;\n" . users_sql($first, $last) . organizations_sql($organization, $organization, $members)
+        . memberships_sql([[$organization, 0, 'admin'], map { [$organization, $_, 'member'] } $first .. $last]) . "COMMIT;\n";
+}
+
+1;

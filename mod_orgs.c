@@ -15,10 +15,13 @@
 #include "mod_orgs_authz.h"
 #include "mod_orgs_config.h"
 #include "mod_orgs_gate.h"
+#include "mod_orgs_notes.h"
 #include "mod_orgs_pools.h"
 #include "mod_orgs_private.h"
 #include "mod_orgs_problem.h"
 #include "mod_orgs_route.h"
+#include "mod_orgs_stats.h"
+#include "mod_orgs_status.h"
 #include "orgs_conn.h"
 #include "orgs_limits.h"
 #include "orgs_watchdog.h"
@@ -128,6 +131,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");
         return;
     }
+    mod_orgs_stats_child_init(s);
     mod_orgs_pools_child_init(pchild, s);
 }
 
@@ -144,6 +148,8 @@ static void register_hooks(apr_pool_t *p)
     mod_orgs_private_register();
     ap_hook_check_config(mod_orgs_pools_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(mod_orgs_pools_post, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(mod_orgs_stats_post, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_child_status(mod_orgs_stats_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* a rewrite rule may still lead elsewhere, a ProxyPass / must not swallow the mount */
     ap_hook_translate_name(translate_name, after_rewrite, before_proxy, APR_HOOK_FIRST);
@@ -159,6 +165,11 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_insert_error_filter(mod_orgs_problem_insert_filter, NULL, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(mod_orgs_private_insert_filter, after_headers, NULL, APR_HOOK_LAST);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(mod_orgs_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    mod_orgs_status_register();
+    /* before mod_log_config */
+    ap_hook_log_transaction(mod_orgs_notes_log, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_log_transaction(mod_orgs_stats_count, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_log_transaction(log_transaction, NULL, NULL, APR_HOOK_LAST);
 }
 

@@ -49,6 +49,7 @@ typedef struct orgs_request_t {
 typedef struct mod_orgs_slot_t {
     orgs_request_t *request; /* NULL: not below a mount */
     mod_orgs_auth_t *auth;   /* NULL: nobody asked for the caller */
+    const char *code;        /* of the error that was answered, or NULL */
 } mod_orgs_slot_t;
 
 /* mod_orgs_mount.c */

@@ -28,6 +28,8 @@ struct mod_orgs_server_t {
 
     const char *needs;           /* what of this server needs a database, or NULL */
     orgs_pool_conf_t *pool_conf; /* what the above amounts to, from post_config on */
+    const char *database;        /* the database's name, for people; and what is counted of it; or NULL, as above */
+    orgs_stats_t *stats;
     orgs_pool_t *pool;           /* from child_init on, shared by servers with equal configurations; or NULL */
 };
 

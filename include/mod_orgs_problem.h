@@ -25,6 +25,9 @@ int mod_orgs_problem_refuse(request_rec *r, const orgs_error_t *error);
 /** Logs that OrgsRemoteUser stands where nothing puts a user into r->user. Returns 500. */
 int mod_orgs_problem_no_user(request_rec *r);
 
+/** The code of a status that httpd or another module answered; NULL if it has none. */
+const char *mod_orgs_problem_foreign(int status);
+
 /** Puts the challenge of a 401 into the answer's headers. */
 void mod_orgs_problem_challenge(request_rec *r);
 

@@ -18,6 +18,8 @@ typedef struct orgs_db_t {
     orgs_pool_t *pool;
     apr_interval_time_t left; /* database time that remains, microseconds */
     int yields;               /* others go first */
+    apr_interval_time_t spent; /* database time in all, microseconds */
+    int retries;               /* how often something was repeated */
 } orgs_db_t;
 
 /* What a write ended in. */

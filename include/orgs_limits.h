@@ -64,6 +64,8 @@
 #define ORGS_BREAKER_SECONDS 1
 #define ORGS_PROBE_SECONDS 2
 #define ORGS_RETRY_AFTER "1"
+/* for so many seconds a database that answered counts as well, when a load balancer wants to know */
+#define ORGS_HEALTH_SECONDS 1
 /* attempts to connect to one database that hang and were left; no more are begun then */
 #define ORGS_CONNECTS_LEFT_MAX 64
 

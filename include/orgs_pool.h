@@ -13,6 +13,7 @@
 #include "orgs_gate.h"
 #include "orgs_gather.h"
 #include "orgs_params.h"
+#include "orgs_stats.h"
 
 typedef struct orgs_pool_t orgs_pool_t;
 
@@ -27,6 +28,7 @@ typedef struct orgs_pool_conf_t {
     int exptime;  /* seconds */
     int timeout;  /* OrgsDBTimeout, seconds */
     int threaded; /* whether the process has threads that share the pool */
+    orgs_stats_slot_t *stats; /* where the process counts, or NULL: for itself */
 } orgs_pool_conf_t;
 
 /** Makes a pool in parent. conf must live as long. Connects nothing. Fails as apr_reslist_create. */
@@ -63,6 +65,12 @@ int orgs_pool_timeout(const orgs_pool_t *pool);
 
 /** Where questions that may travel together wait, those of one kind (0 to ORGS_GATHERS - 1); NULL without threads. */
 orgs_gather_t *orgs_pool_gather(const orgs_pool_t *pool, int kind);
+
+/** Where what is done with the pool is counted. */
+orgs_stats_slot_t *orgs_pool_stats(const orgs_pool_t *pool);
+
+/** Nonzero while the database is known to be down: who asks now is refused at once. */
+int orgs_pool_is_down(orgs_pool_t *pool);
 
 /** The time that must be left for a question to be begun after waiting: a fifth of the timeout. */
 apr_interval_time_t orgs_pool_least(const orgs_pool_t *pool);

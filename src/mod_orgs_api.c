@@ -126,6 +126,9 @@ int mod_orgs_api_create_organization(orgs_request_t *rq)
     if (error != NULL) {
         return mod_orgs_problem(rq, error);
     }
+    /* for the log */
+    rq->organization = created.id;
+    rq->has_organization = 1;
     mod_orgs_api_created(rq, apr_pstrcat(rq->r->pool, "/", orgs_id_text(rq->r->pool, &created.id), NULL), replayed);
     return answer_organization(rq, HTTP_CREATED, &created);
 }

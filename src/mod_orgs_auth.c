@@ -131,6 +131,18 @@ const orgs_error_t *mod_orgs_auth_ask(mod_orgs_auth_t *auth, const orgs_id_t *or
     return error;
 }
 
+const orgs_db_t *mod_orgs_auth_db(const mod_orgs_auth_t *auth)
+{
+    return auth->answers != NULL ? &auth->answers->db : NULL;
+}
+
+const orgs_lookup_t *mod_orgs_auth_known(const mod_orgs_auth_t *auth)
+{
+    const apr_array_header_t *answers = auth->known && auth->answers != NULL ? auth->answers->answers : NULL;
+
+    return answers != NULL && answers->nelts > 0 ? &APR_ARRAY_IDX(answers, 0, answer_t *)->lookup : NULL;
+}
+
 int mod_orgs_auth_belongs(const orgs_lookup_t *lookup)
 {
     return lookup->found && (lookup->organization.role != ORGS_ROLE_NONE || lookup->user.superuser);

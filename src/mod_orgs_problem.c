@@ -105,6 +105,7 @@ void mod_orgs_problem_challenge(request_rec *r)
 static int set_headers(request_rec *r, const orgs_error_t *error)
 {
     log_error(r, error);
+    mod_orgs_slot(r, 1)->code = orgs_error_name(error->code);
     if (error->code == ORGS_E_UNAVAILABLE) {
         apr_table_setn(r->err_headers_out, "Retry-After", ORGS_RETRY_AFTER);
     }
@@ -153,13 +154,26 @@ int mod_orgs_problem_code(orgs_request_t *rq, orgs_error_e code)
     return mod_orgs_problem(rq, orgs_error_make(rq->r->pool, code));
 }
 
-static int is_problem(request_rec *r)
+/* What a status of httpd's or another module's is to us; FOREIGN: nothing. */
+static apr_size_t foreign_of(int status)
 {
     apr_size_t i;
 
-    for (i = 0; i < FOREIGN && foreign[i].status != r->status; i++) {
+    for (i = 0; i < FOREIGN && foreign[i].status != status; i++) {
     }
-    return i < FOREIGN || mod_orgs_request_of(r)->problem == r->status;
+    return i;
+}
+
+const char *mod_orgs_problem_foreign(int status)
+{
+    apr_size_t i = foreign_of(status);
+
+    return i < FOREIGN ? orgs_error_name(foreign[i].code) : NULL;
+}
+
+static int is_problem(request_rec *r)
+{
+    return foreign_of(r->status) < FOREIGN || mod_orgs_request_of(r)->problem == r->status;
 }
 
 /* Sets what httpd's error answers would have as text/html. The first brigade comes before the headers are sent. */

@@ -62,6 +62,8 @@ void orgs_db_init(orgs_db_t *db, orgs_pool_t *pool)
 {
     db->pool = pool;
     db->yields = 0;
+    db->spent = 0;
+    db->retries = 0;
     orgs_db_renew(db);
 }
 
@@ -80,9 +82,35 @@ static orgs_use_e use_of(const orgs_db_t *db, orgs_use_e use)
     return db->yields ? ORGS_USE_BULK : use;
 }
 
+static void count(orgs_db_t *db, orgs_stats_item_e item, apr_int64_t n)
+{
+    orgs_stats_add(orgs_pool_stats(db->pool), item, n);
+}
+
+static void repeated(orgs_db_t *db)
+{
+    db->retries++;
+    count(db, ORGS_STATS_RETRIES, 1);
+}
+
+/* One statement on one connection. */
+static void query(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
+                  apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
+{
+    orgs_conn_query(conn, p, sql, params, deadline, rows, dberr);
+    count(db, ORGS_STATS_STATEMENTS, 1);
+    if (dberr->number != 0) {
+        count(db, ORGS_STATS_STATEMENT_FAILURES, 1);
+    }
+}
+
 void orgs_db_spend(orgs_db_t *db, apr_time_t began)
 {
-    db->left -= orgs_clock() - began;
+    apr_interval_time_t took = orgs_clock() - began;
+
+    db->spent += took;
+    count(db, ORGS_STATS_DATABASE_TIME, took);
+    db->left -= took;
     if (db->left < 0) {
         db->left = 0;
     }
@@ -138,7 +166,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         }
         asked = orgs_clock();
         until = share_of(deadline);
-        orgs_conn_query(conn, p, sql, params, until, rows, &dberr);
+        query(db, p, sql, params, conn, until, rows, &dberr);
         if (dberr.number == 0) {
             orgs_pool_release(db->pool, conn);
             orgs_pool_complain(db->pool, 0, NULL);
@@ -150,6 +178,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
             error = refused(db, p, &dberr);
             break;
         }
+        repeated(db);
     }
     orgs_db_spend(db, began);
     return error;
@@ -211,7 +240,7 @@ static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_
     apr_time_t asked = orgs_clock();
     meaning_e meaning;
 
-    orgs_conn_query(conn, p, sql, params, deadline, rows, dberr);
+    query(db, p, sql, params, conn, deadline, rows, dberr);
     if (dberr->number == 0 && rows->count == 1) {
         orgs_pool_release(db->pool, conn);
         return DONE;
@@ -280,6 +309,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         end = call_upon(db, p, sql, params, conn, share_of(deadline), &rows, &dberr);
         if (end == UNCLEAR) {
             end = settle(db, p, &event, deadline, &rows);
+            count(db, end == UNCLEAR ? ORGS_STATS_UNKNOWN : ORGS_STATS_SETTLED, 1);
             orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0111) "a write's answer was lost (%s, %u); it was %s", dberr.text,
                      dberr.number, end == DONE ? "written" : end == UNCLEAR ? "not found out" : "not written");
         }
@@ -298,6 +328,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
             break;
         }
         stand_back(tries, deadline);
+        repeated(db);
     }
     orgs_db_spend(db, began);
     return error;

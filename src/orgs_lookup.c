@@ -118,6 +118,7 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *k
                                orgs_rows_t *rows)
 {
     orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)key->kind);
+    orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
     apr_time_t began = orgs_clock();
     const orgs_error_t *error;
     orgs_crowd_t *crowd;
@@ -135,10 +136,13 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *k
         question.about = 1;
         question.organization = *organization;
     }
+    orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
     role = orgs_gather_join(gather, p, &question, offsetof(question_t, key) + key->len, began + db->left, &crowd,
                             &number);
+    orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     orgs_db_spend(db, began);
     if (role == ORGS_GATHER_LATE) {
+        orgs_stats_add(stats, ORGS_STATS_TIMEOUTS, 1);
         return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "no connection became free in time");
     }
     if (role == ORGS_GATHER_ALONE) {
@@ -147,6 +151,7 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *k
         return error;
     }
     if (role == ORGS_GATHER_LEAD) {
+        orgs_stats_add(stats, ORGS_STATS_TOGETHER, crowd->count);
         ask_for_all(db, key->kind, crowd);
         orgs_gather_done(gather, crowd);
     }

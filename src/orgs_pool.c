@@ -19,6 +19,7 @@
 
 struct orgs_pool_t {
     const orgs_pool_conf_t *conf;
+    orgs_stats_slot_t *stats;
     apr_reslist_t *list; /* NULL in a process without threads: then there is one record */
     orgs_conn_t *single;
     orgs_connector_t *connector;
@@ -45,11 +46,18 @@ static apr_status_t construct(void **record, void *params, apr_pool_t *pool)
     return orgs_conn_make((orgs_conn_t **)record, pool);
 }
 
-/* apr_reslist wants to hear of success only. */
+static void count(orgs_pool_t *pool, orgs_stats_item_e item, int n)
+{
+    orgs_stats_add(pool->stats, item, n);
+}
+
+/* apr_reslist wants to hear of success only. What is open here was idle for too long. */
 static apr_status_t destruct(void *record, void *params, apr_pool_t *pool)
 {
-    (void)params;
     (void)pool;
+    if (orgs_conn_is_open(record)) {
+        count(params, ORGS_STATS_CONNECTIONS_IDLE, -1);
+    }
     orgs_conn_destroy(record);
     return APR_SUCCESS;
 }
@@ -84,6 +92,7 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
 
     *made = NULL;
     pool->conf = conf;
+    pool->stats = conf->stats != NULL ? conf->stats : apr_pcalloc(parent, sizeof(*pool->stats));
     pool->connector = orgs_connector_make(conf->params, conf->timeout);
     if (pool->connector == NULL) {
         return APR_ENOMEM;
@@ -107,6 +116,8 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
         rv = orgs_conn_make(&pool->single, own);
     }
     if (rv == APR_SUCCESS) {
+        count(pool, ORGS_STATS_POOLS, 1);
+        count(pool, ORGS_STATS_CONNECTIONS_MAX, places(pool));
         *made = pool;
     }
     return rv;
@@ -141,6 +152,19 @@ static void tell_others(orgs_pool_t *pool)
     orgs_gate_stir(pool->gate);
 }
 
+static const orgs_error_t *refuse(orgs_pool_t *pool, apr_pool_t *p)
+{
+    count(pool, ORGS_STATS_REFUSED, 1);
+    return unavailable(p, "the database is down");
+}
+
+/* Notes whether it is down. With the lock held. */
+static void set_down(orgs_pool_t *pool, int down)
+{
+    count(pool, ORGS_STATS_POOLS_DOWN, down - pool->down);
+    pool->down = down;
+}
+
 /* Takes a place among those who hold a connection. */
 static const orgs_error_t *enter(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, apr_time_t deadline)
 {
@@ -150,19 +174,31 @@ static const orgs_error_t *enter(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e us
     /* whoever got a place in the last moment could only break a connection off */
     apr_time_t latest = deadline - (use == ORGS_USE_SETTLE ? 0 : orgs_pool_least(pool));
     const orgs_error_t *error = NULL;
+    int waits = 0;
     int in;
 
     apr_thread_mutex_lock(pool->lock);
     in = orgs_gate_take(pool->gate, use);
+    if (!in) {
+        waits = 1;
+        count(pool, ORGS_STATS_WAITING, 1);
+    }
     while (!in && error == NULL) {
         if (known_down(pool) && use != ORGS_USE_SETTLE) {
-            error = unavailable(p, "the database is down");
+            error = refuse(pool, p);
         }
         else if (!(in = orgs_gate_wait(pool->gate, p, use, turn, latest)) && orgs_clock() >= latest) {
             error = unavailable(p, "no connection became free in time");
+            count(pool, ORGS_STATS_TIMEOUTS, 1);
         }
     }
     apr_thread_mutex_unlock(pool->lock);
+    if (waits) {
+        count(pool, ORGS_STATS_WAITING, -1);
+    }
+    if (in) {
+        count(pool, ORGS_STATS_CONNECTIONS_IN_USE, 1);
+    }
     return error;
 }
 
@@ -171,7 +207,9 @@ static void leave(orgs_pool_t *pool, orgs_use_e use, int answered)
     apr_thread_mutex_lock(pool->lock);
     if (answered) {
         pool->answered = orgs_clock();
+        orgs_stats_answer(pool->stats, pool->answered);
     }
+    count(pool, ORGS_STATS_CONNECTIONS_IN_USE, -1);
     orgs_gate_leave(pool->gate, use);
     apr_thread_mutex_unlock(pool->lock);
 }
@@ -186,7 +224,7 @@ static const orgs_error_t *may_connect(orgs_pool_t *pool, apr_pool_t *p, orgs_us
     apr_thread_mutex_lock(pool->lock);
     for (;;) {
         if (known_down(pool) && use != ORGS_USE_SETTLE) {
-            error = unavailable(p, "the database is down");
+            error = refuse(pool, p);
             break;
         }
         if (!pool->probing) {
@@ -218,10 +256,12 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
 {
     unsigned int was;
 
+    count(pool, ORGS_STATS_CONNECTS, 1);
     apr_thread_mutex_lock(pool->lock);
     was = pool->trouble;
     pool->trouble = 0;
-    pool->down = pool->doubt = pool->probing = 0;
+    pool->doubt = pool->probing = 0;
+    set_down(pool, 0);
     /* what the others are to was left for a reason: a reader must not see now the one, now the other */
     if (orgs_conn_host(conn) != pool->host) {
         pool->host = orgs_conn_host(conn);
@@ -241,6 +281,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time
     unsigned int trouble = (failure->number ^ apr_hashfunc_default(failure->text, &len)) | 1u;
     unsigned int was;
 
+    count(pool, ORGS_STATS_CONNECT_FAILURES, 1);
     apr_thread_mutex_lock(pool->lock);
     was = pool->trouble;
     pool->trouble = trouble;
@@ -248,7 +289,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time
     /* a server that has no time to greet, but answers, is not down */
     if (!is_full(failure->number) && !(failure->number == ORGS_ER_LOST && pool->answered > began)) {
         pool->doubt = 0;
-        pool->down = 1;
+        set_down(pool, 1);
         pool->retry_at = orgs_clock() + apr_time_from_sec(ORGS_BREAKER_SECONDS);
     }
     tell_others(pool);
@@ -298,6 +339,9 @@ const orgs_error_t *orgs_pool_acquire(orgs_pool_t *pool, apr_pool_t *p, orgs_use
         return unavailable(p, "no memory for a connection");
     }
     *conn = record;
+    if (orgs_conn_is_open(*conn)) {
+        count(pool, ORGS_STATS_CONNECTIONS_IDLE, -1);
+    }
     orgs_conn_set_use(*conn, (int)use);
     apr_thread_mutex_lock(pool->lock);
     epoch = pool->epoch;
@@ -316,6 +360,7 @@ void orgs_pool_release(orgs_pool_t *pool, orgs_conn_t *conn)
 {
     orgs_use_e use = (orgs_use_e)orgs_conn_use(conn);
 
+    count(pool, ORGS_STATS_CONNECTIONS_IDLE, 1);
     if (pool->list != NULL) {
         apr_reslist_release(pool->list, conn);
     }
@@ -390,6 +435,21 @@ orgs_gather_t *orgs_pool_gather(const orgs_pool_t *pool, int kind)
 int orgs_pool_timeout(const orgs_pool_t *pool)
 {
     return pool->conf->timeout;
+}
+
+orgs_stats_slot_t *orgs_pool_stats(const orgs_pool_t *pool)
+{
+    return pool->stats;
+}
+
+int orgs_pool_is_down(orgs_pool_t *pool)
+{
+    int down;
+
+    apr_thread_mutex_lock(pool->lock);
+    down = known_down(pool);
+    apr_thread_mutex_unlock(pool->lock);
+    return down;
 }
 
 apr_interval_time_t orgs_pool_least(const orgs_pool_t *pool)

@@ -185,7 +185,7 @@ static const orgs_params_t *read_params(orgsctl_t *ctl, const char *file)
 
 static int run(orgsctl_t *ctl)
 {
-    orgs_pool_conf_t conf = {ctl->params, 0, 1, 1, 300, TIMEOUT, 0};
+    orgs_pool_conf_t conf = {ctl->params, 0, 1, 1, 300, TIMEOUT, 0, NULL};
     orgs_pool_t *connections;
 
     orgs_conn_library_init();

@@ -29,7 +29,8 @@ wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev li
     mariadb-server-core mariadb-client-core'
 # Another vendor's client library was chosen: the default one might not go with it.
 [ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
-[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl git"
+[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl
+    libapache2-mod-auth-openidc curl git openssl"
 # For the lines that are printed to paste; nothing else needs it.
 [ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
 

@@ -33,6 +33,7 @@ struct mod_orgs_auth_t {
     int known;                   /* the caller is a user of ours */
     mod_orgs_by_e by;
     int superuser; /* whether a superuser's flag counts */
+    int newcomer;  /* r->user is no user of ours yet, but OrgsRemoteProvision would make one */
 
     int wants; /* the first question is to carry this organization */
     orgs_id_t wanted;
@@ -66,6 +67,13 @@ void mod_orgs_auth_inherit(request_rec *r, const mod_orgs_auth_t *from);
  * @return NULL, or an error
  */
 const orgs_error_t *mod_orgs_auth_identify(mod_orgs_auth_t *auth, int remote);
+
+/**
+ * Makes a newcomer a user, who is known then. Not before whatever may refuse the request has let it pass: what somebody
+ * says to be and nobody has verified is no user.
+ * @return NULL, or an error
+ */
+const orgs_error_t *mod_orgs_auth_provision(mod_orgs_auth_t *auth);
 
 /**
  * What the caller, who must be known, is in an organization (NULL: none).

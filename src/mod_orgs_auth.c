@@ -260,21 +260,29 @@ static const orgs_error_t *present_token(mod_orgs_auth_t *auth, mod_orgs_by_e by
 
 static const orgs_error_t *present_user(mod_orgs_auth_t *auth)
 {
+    const orgs_error_t *error;
+    orgs_key_t key;
+
+    if ((error = mod_orgs_remote_key(auth->r, &key)) != NULL) {
+        return error;
+    }
+    error = present(auth, MOD_ORGS_BY_REMOTE, &key);
+    auth->newcomer = error != NULL && error->code == ORGS_E_USER_UNKNOWN && mod_orgs_remote_provisions(auth->r, &key);
+    return error;
+}
+
+const orgs_error_t *mod_orgs_auth_provision(mod_orgs_auth_t *auth)
+{
     request_rec *r = auth->r;
     orgs_request_t *rq = mod_orgs_request_of(r);
     const orgs_error_t *error;
     orgs_key_t key;
 
-    if ((error = mod_orgs_remote_key(r, &key)) != NULL) {
-        return error;
-    }
-    error = present(auth, MOD_ORGS_BY_REMOTE, &key);
-    if (error != NULL && error->code == ORGS_E_USER_UNKNOWN && mod_orgs_remote_provisions(r, &key)) {
-        error = orgs_store_user_provision(rq != NULL ? &rq->db : &auth->answers->db, r->pool, key.bytes,
-                                          mod_orgs_request_id(r));
-        if (error == NULL) {
-            error = present(auth, MOD_ORGS_BY_REMOTE, &key);
-        }
+    auth->newcomer = 0;
+    if ((error = mod_orgs_remote_key(r, &key)) == NULL
+        && (error = orgs_store_user_provision(rq != NULL ? &rq->db : &auth->answers->db, r->pool, key.bytes,
+                                              mod_orgs_request_id(r))) == NULL) {
+        error = present(auth, MOD_ORGS_BY_REMOTE, &key);
     }
     return error;
 }
@@ -358,7 +366,11 @@ int mod_orgs_auth_caller(orgs_request_t *rq)
     if (remote && !auth->known && rq->r->user == NULL) {
         return mod_orgs_problem_no_user(rq->r);
     }
-    if ((error = mod_orgs_auth_identify(auth, remote)) != NULL
+    error = mod_orgs_auth_identify(auth, remote);
+    if (error != NULL && auth->newcomer) {
+        error = mod_orgs_auth_provision(auth);
+    }
+    if (error != NULL
         || (error = mod_orgs_auth_ask(auth, rq->has_organization ? &rq->organization : NULL, &rq->lookup)) != NULL) {
         return mod_orgs_problem(rq, error);
     }

@@ -115,6 +115,9 @@ static authz_status check(request_rec *r, const char *arguments, const void *par
         }
         return AUTHZ_DENIED_NO_USER;
     }
+    if (auth->newcomer && (auth->failure = mod_orgs_auth_provision(auth)) != NULL) {
+        return AUTHZ_GENERAL_ERROR;
+    }
     if (!auth->known) {
         return no_caller(r, line);
     }

@@ -95,12 +95,15 @@ int mod_orgs_gate_authz(request_rec *r)
     if (auth->deciding) {
         return DECLINED;
     }
-    if (mod_orgs_remote_is_on(r) && (error = mod_orgs_auth_identify(auth, 1)) != NULL) {
+    if (mod_orgs_remote_is_on(r) && (error = mod_orgs_auth_identify(auth, 1)) != NULL && !auth->newcomer) {
         return mod_orgs_problem_refuse(r, error);
     }
     auth->deciding = 1;
     status = ap_run_auth_checker(r);
     auth->deciding = 0;
+    if (status == OK && auth->newcomer && (error = mod_orgs_auth_provision(auth)) != NULL) {
+        return mod_orgs_problem_refuse(r, error);
+    }
     if (auth->failure != NULL && status == HTTP_INTERNAL_SERVER_ERROR) {
         /* a token that was good a moment ago may not be any more: then there is a challenge */
         auth->known = 0;

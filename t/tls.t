@@ -1,6 +1,7 @@
 # Contract 8: TLS to the database. Whoever is not the one they should be never gets the password, nor anything else: what
 # the module says to each server, in plain text and within TLS, is kept and looked at.
 use Orgs::Test;
+use Orgs::Certificates;
 use Orgs::Database;
 use Orgs::Httpd;
 use Orgs::Liar;
@@ -10,49 +11,23 @@ use Sys::Hostname qw(hostname);
 use Time::HiRes qw(sleep time);
 
 my $here = top() . '/run/tls';
-mkdir $here or die "$here: $!";
+my $certificates = Orgs::Certificates->new($here);
 
 # --- certificates -----------------------------------------------------------------------------------------------------
-
-sub openssl {
-    my (@arguments) = @_;
-    open my $out, '-|', 'openssl ' . join(' ', map { "'$_'" } @arguments) . ' 2>&1' or die "openssl: $!";
-    my $said = do { local $/; <$out> } // '';
-    close $out or die "openssl @arguments: $said";
-    return;
-}
-
-my @key = qw(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes);
-
-sub own {
-    my ($name, $names) = @_;
-    openssl('req', '-x509', @key, '-days', 2, '-subj', "/CN=$name", $names ? ('-addext', "subjectAltName=$names") : (),
-        '-keyout', "$here/$name.key", '-out', "$here/$name.pem");
-}
-
-sub certificate {
-    my ($name, $authority, $names, $days) = @_;
-    openssl('req', @key, '-subj', "/CN=$name", '-keyout', "$here/$name.key", '-out', "$here/$name.csr");
-    open my $out, '>', "$here/$name.ext" or die "$name.ext: $!";
-    print $out "subjectAltName=$names\n";
-    close $out;
-    openssl('x509', '-req', '-in', "$here/$name.csr", '-CA', "$here/$authority.pem", '-CAkey', "$here/$authority.key", '-CAcreateserial',
-        '-days', $days // 2, '-extfile', "$here/$name.ext", '-out', "$here/$name.pem");
-}
 
 # A name of loopback that does not look like it.
 my ($name) = grep { (Socket::inet_aton($_) // '') =~ /\A\x7f/ } hostname(), 'LOCALHOST';
 my $us = 'IP:127.0.0.1,DNS:' . ($name // 'localhost');
 
-own('ca');
-own('other_ca');
-own('self', $us);
-certificate('good', 'ca', $us);
-certificate('elsewhere', 'ca', 'DNS:db.example.com,IP:127.0.0.9');
-certificate('expired', 'ca', $us, -1);
-certificate('other', 'other_ca', $us);
-certificate('client', 'ca', 'DNS:web1.example.com');
-certificate('other_client', 'other_ca', 'DNS:web1.example.com');
+$certificates->own('ca');
+$certificates->own('other_ca');
+$certificates->own('self', $us);
+$certificates->issue('good', 'ca', $us);
+$certificates->issue('elsewhere', 'ca', 'DNS:db.example.com,IP:127.0.0.9');
+$certificates->issue('expired', 'ca', $us, -1);
+$certificates->issue('other', 'other_ca', $us);
+$certificates->issue('client', 'ca', 'DNS:web1.example.com');
+$certificates->issue('other_client', 'other_ca', 'DNS:web1.example.com');
 
 # --- servers ----------------------------------------------------------------------------------------------------------
 

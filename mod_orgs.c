@@ -131,7 +131,6 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");
         return;
     }
-    mod_orgs_stats_child_init(s);
     mod_orgs_pools_child_init(pchild, s);
 }
 

@@ -86,8 +86,8 @@ const orgs_error_t *mod_orgs_auth_ask(mod_orgs_auth_t *auth, const orgs_id_t *or
 /** The database access of what was asked outside mounts, or NULL. */
 const orgs_db_t *mod_orgs_auth_db(const mod_orgs_auth_t *auth);
 
-/** The lookup of a caller who is known, of whatever organization; else NULL. */
-const orgs_lookup_t *mod_orgs_auth_known(const mod_orgs_auth_t *auth);
+/** What was found out of a caller who is known, about an organization (NULL: whichever); NULL if nothing was. */
+const orgs_lookup_t *mod_orgs_auth_known(const mod_orgs_auth_t *auth, const orgs_id_t *organization);
 
 /** Nonzero if the lookup's organization stands and the caller is in it, or counts as its admin. */
 int mod_orgs_auth_belongs(const orgs_lookup_t *lookup);

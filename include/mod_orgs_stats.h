@@ -13,9 +13,6 @@
 /** post_config, after the pools': finds or makes each database's block. A restart finds what was counted before it. */
 int mod_orgs_stats_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 
-/** child_init, before the pools': gives each its process's slot. */
-void mod_orgs_stats_child_init(server_rec *s);
-
 /** child_status: what a process that has ended leaves behind. */
 void mod_orgs_stats_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
                                  mpm_child_status state);

@@ -42,6 +42,9 @@ orgs_params_t *orgs_params_merge(apr_pool_t *pool, const orgs_params_t *base, co
 /** The same, all of it allocated in pool. */
 orgs_params_t *orgs_params_copy(apr_pool_t *pool, const orgs_params_t *from);
 
+/** A digest of all of them, never 0. */
+unsigned int orgs_params_digest(const orgs_params_t *params);
+
 /** The hosts as they are named; none: one NULL, for the socket. Allocated in pool. */
 apr_array_header_t *orgs_params_hosts(apr_pool_t *pool, const orgs_params_t *params);
 

@@ -28,7 +28,7 @@ typedef struct orgs_pool_conf_t {
     int exptime;  /* seconds */
     int timeout;  /* OrgsDBTimeout, seconds */
     int threaded; /* whether the process has threads that share the pool */
-    orgs_stats_slot_t *stats; /* where the process counts, or NULL: for itself */
+    orgs_stats_t *stats; /* where all processes count, or NULL: this one counts for itself */
 } orgs_pool_conf_t;
 
 /** Makes a pool in parent. conf must live as long. Connects nothing. Fails as apr_reslist_create. */

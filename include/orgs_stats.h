@@ -95,6 +95,15 @@ static inline void orgs_stats_answer(orgs_stats_slot_t *slot, apr_time_t now)
     __atomic_store_n(&slot->answered, now, __ATOMIC_RELAXED);
 }
 
+/**
+ * Notes what keeps a process from the database.
+ * @param account digest of the parameters it connects by: what fails for one may work for another
+ * @param was     the trouble as this process knew it
+ * @param trouble a digest; 0: none
+ * @return nonzero if that is news to all processes
+ */
+int orgs_stats_news(orgs_stats_t *stats, apr_uint32_t account, apr_uint32_t was, apr_uint32_t trouble);
+
 /** Counts an answer of this HTTP status. */
 void orgs_stats_count(orgs_stats_slot_t *slot, orgs_stats_answers_e whose, int status);
 

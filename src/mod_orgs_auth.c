@@ -85,23 +85,34 @@ static mod_orgs_answers_t *answers_of(request_rec *r, const orgs_key_t *key)
     return answers;
 }
 
-/* Asks, unless it was. An answer about an organization says who calls as well. */
+/* What was answered about an organization; NULL: about any, since each says who calls as well. */
+static const orgs_lookup_t *find(const mod_orgs_answers_t *answers, const orgs_id_t *organization)
+{
+    int i;
+
+    for (i = 0; i < answers->answers->nelts; i++) {
+        const answer_t *answer = APR_ARRAY_IDX(answers->answers, i, answer_t *);
+
+        if (organization == NULL
+            || (answer->names_organization
+                && memcmp(&answer->organization, organization, sizeof(*organization)) == 0)) {
+            return &answer->lookup;
+        }
+    }
+    return NULL;
+}
+
+/* Asks, unless it was. */
 static const orgs_error_t *ask(mod_orgs_auth_t *auth, const orgs_id_t *organization, const orgs_lookup_t **lookup)
 {
     mod_orgs_answers_t *answers = auth->answers;
     orgs_request_t *rq = mod_orgs_request_of(auth->r);
     const orgs_error_t *error;
     answer_t *answer;
-    int i;
 
-    for (i = 0; i < answers->answers->nelts; i++) {
-        answer = APR_ARRAY_IDX(answers->answers, i, answer_t *);
-        if (organization == NULL
-            || (answer->names_organization
-                && memcmp(&answer->organization, organization, sizeof(*organization)) == 0)) {
-            *lookup = &answer->lookup;
-            return NULL;
-        }
+    *lookup = find(answers, organization);
+    if (*lookup != NULL) {
+        return NULL;
     }
     answer = apr_pcalloc(answers->pool, sizeof(*answer));
     error = orgs_lookup(rq != NULL ? &rq->db : &answers->db, answers->pool, &answers->key, organization,
@@ -136,11 +147,9 @@ const orgs_db_t *mod_orgs_auth_db(const mod_orgs_auth_t *auth)
     return auth->answers != NULL ? &auth->answers->db : NULL;
 }
 
-const orgs_lookup_t *mod_orgs_auth_known(const mod_orgs_auth_t *auth)
+const orgs_lookup_t *mod_orgs_auth_known(const mod_orgs_auth_t *auth, const orgs_id_t *organization)
 {
-    const apr_array_header_t *answers = auth->known && auth->answers != NULL ? auth->answers->answers : NULL;
-
-    return answers != NULL && answers->nelts > 0 ? &APR_ARRAY_IDX(answers, 0, answer_t *)->lookup : NULL;
+    return auth->known && auth->answers != NULL ? find(auth->answers, organization) : NULL;
 }
 
 int mod_orgs_auth_belongs(const orgs_lookup_t *lookup)

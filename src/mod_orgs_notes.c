@@ -45,14 +45,19 @@ static void note_organization(apr_table_t *notes, apr_pool_t *p, const mod_orgs_
                                     : rq != NULL && rq->has_organization ? &rq->organization
                                     : auth != NULL && auth->wants        ? &auth->wanted
                                                                          : NULL;
+    const orgs_lookup_t *lookup;
 
-    if (organization != NULL) {
-        apr_table_setn(notes, NOTE_ORG, orgs_id_text(p, organization));
+    if (organization == NULL) {
+        return;
     }
-    if (granted != NULL) {
-        const char *role = orgs_role_name(granted->organization.role);
+    apr_table_setn(notes, NOTE_ORG, orgs_id_text(p, organization));
+    lookup = granted != NULL || auth == NULL ? granted : mod_orgs_auth_known(auth, organization);
+    if (lookup != NULL) {
+        const char *role = orgs_role_name(lookup->organization.role);
 
-        apr_table_setn(notes, NOTE_ROLE, role != NULL ? role : "superuser");
+        if (role != NULL || granted != NULL) {
+            apr_table_setn(notes, NOTE_ROLE, role != NULL ? role : "superuser");
+        }
     }
 }
 
@@ -93,7 +98,7 @@ int mod_orgs_notes_log(request_rec *r)
         apr_table_setn(r->notes, NOTE_CODE, code);
     }
     note_organization(r->notes, r->pool, slot);
-    lookup = slot->auth != NULL && slot->auth->by != MOD_ORGS_BY_REMOTE ? mod_orgs_auth_known(slot->auth) : NULL;
+    lookup = slot->auth != NULL && slot->auth->by != MOD_ORGS_BY_REMOTE ? mod_orgs_auth_known(slot->auth, NULL) : NULL;
     if (lookup != NULL) {
         apr_table_setn(r->notes, NOTE_TOKEN, orgs_id_text(r->pool, &lookup->token_id));
     }

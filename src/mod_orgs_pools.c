@@ -43,6 +43,7 @@ static void resolve(const mod_orgs_server_t *conf, orgs_pool_conf_t *pool, orgs_
     }
     pool->exptime = conf->exptime != MOD_ORGS_UNSET ? conf->exptime : ORGS_DB_EXPTIME_DEFAULT;
     pool->timeout = conf->timeout != MOD_ORGS_UNSET ? conf->timeout : ORGS_DB_TIMEOUT_DEFAULT;
+    pool->stats = NULL;
 }
 
 static const char *wrong_together(apr_pool_t *p, const mod_orgs_server_t *conf)

@@ -11,7 +11,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_main.h>
-#include <unistd.h>
 
 #include "mod_orgs_config.h"
 #include "mod_orgs_notes.h"
@@ -108,19 +107,9 @@ int mod_orgs_stats_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
         /* while the module was not configured nobody told it who ended */
         orgs_stats_sweep(block->stats);
         conf->stats = block->stats;
+        conf->pool_conf->stats = block->stats;
     }
     return OK;
-}
-
-void mod_orgs_stats_child_init(server_rec *s)
-{
-    for (; s != NULL; s = s->next) {
-        mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
-
-        if (conf->stats != NULL) {
-            conf->pool_conf->stats = orgs_stats_enter(conf->stats, (apr_uint32_t)getpid());
-        }
-    }
 }
 
 void mod_orgs_stats_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot,

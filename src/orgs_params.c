@@ -4,6 +4,7 @@
 #include "orgs_params.h"
 
 #include <apr_file_io.h>
+#include <apr_hash.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
 #include <stddef.h>
@@ -314,6 +315,21 @@ orgs_ssl_e orgs_params_ssl(const orgs_params_t *params, const char *host)
         return params->ssl_mode;
     }
     return is_near(host) ? ORGS_SSL_DISABLED : ORGS_SSL_VERIFY_IDENTITY;
+}
+
+unsigned int orgs_params_digest(const orgs_params_t *params)
+{
+    const char *const texts[] = {params->hosts,    params->socket, params->dbname,   params->user,
+                                 params->password, params->ssl_ca, params->ssl_cert, params->ssl_key};
+    unsigned int digest = params->port * 31 + (unsigned int)params->ssl_mode;
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        apr_ssize_t len = APR_HASH_KEY_STRING;
+
+        digest = digest * 33 + (texts[i] != NULL ? apr_hashfunc_default(texts[i], &len) : 1);
+    }
+    return digest != 0 ? digest : 1;
 }
 
 const char *orgs_params_exposed(apr_pool_t *pool, const orgs_params_t *params)

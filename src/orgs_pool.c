@@ -10,6 +10,7 @@
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "orgs_connector.h"
 #include "orgs_id.h"
@@ -20,6 +21,7 @@
 struct orgs_pool_t {
     const orgs_pool_conf_t *conf;
     orgs_stats_slot_t *stats;
+    apr_uint32_t account; /* digest of the parameters, not 0 */
     apr_reslist_t *list; /* NULL in a process without threads: then there is one record */
     orgs_conn_t *single;
     orgs_connector_t *connector;
@@ -92,7 +94,9 @@ apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs
 
     *made = NULL;
     pool->conf = conf;
-    pool->stats = conf->stats != NULL ? conf->stats : apr_pcalloc(parent, sizeof(*pool->stats));
+    pool->stats = conf->stats != NULL ? orgs_stats_enter(conf->stats, (apr_uint32_t)getpid())
+                                      : apr_pcalloc(parent, sizeof(*pool->stats));
+    pool->account = orgs_params_digest(conf->params);
     pool->connector = orgs_connector_make(conf->params, conf->timeout);
     if (pool->connector == NULL) {
         return APR_ENOMEM;
@@ -270,7 +274,8 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
     orgs_conn_mark(conn, pool->epoch);
     tell_others(pool);
     apr_thread_mutex_unlock(pool->lock);
-    if (was != 0) {
+    /* one who has seen no trouble may know better than those who did */
+    if (pool->conf->stats != NULL ? orgs_stats_news(pool->conf->stats, pool->account, was, 0) : was != 0) {
         orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0101) "the database is back");
     }
 }
@@ -294,7 +299,7 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time
     }
     tell_others(pool);
     apr_thread_mutex_unlock(pool->lock);
-    if (was != trouble) {
+    if (was != trouble && (pool->conf->stats == NULL || orgs_stats_news(pool->conf->stats, pool->account, was, trouble))) {
         orgs_log(ORGS_LOG_ERR, ORGS_LOGNO(0102) "the database cannot be used: %s (%u)", failure->text,
                  failure->number);
     }

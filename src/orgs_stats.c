@@ -20,6 +20,10 @@ const int orgs_stats_statuses[ORGS_STATS_STATUSES] = {0,   200, 201, 204, 206, 2
 struct orgs_stats_t {
     apr_time_t since;
     int places;
+    struct {
+        apr_uint32_t account; /* 0: nobody's */
+        apr_uint32_t trouble; /* as last told to the operator */
+    } told[16];
     orgs_stats_slot_t slots[]; /* the first is for all who find no other */
 };
 
@@ -93,6 +97,21 @@ void orgs_stats_sweep(orgs_stats_t *stats)
             clear(&stats->slots[i]);
         }
     }
+}
+
+int orgs_stats_news(orgs_stats_t *stats, apr_uint32_t account, apr_uint32_t was, apr_uint32_t trouble)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(stats->told) / sizeof(stats->told[0]); i++) {
+        apr_uint32_t whose = apr_atomic_cas32(&stats->told[i].account, account, 0);
+
+        if (whose == 0 || whose == account) {
+            return apr_atomic_read32(&stats->told[i].trouble) != trouble
+                   && apr_atomic_xchg32(&stats->told[i].trouble, trouble) != trouble;
+        }
+    }
+    return was != trouble;
 }
 
 void orgs_stats_count(orgs_stats_slot_t *slot, orgs_stats_answers_e whose, int status)

@@ -19,6 +19,9 @@
 #define ORGS_IDEMPOTENCY_KEY_MAX 255
 #define ORGS_BODY_MAX_DEFAULT 65536
 #define ORGS_QUERY_VALUE_MAX 1024
+/* a packet between us and the server: what it must take from us, and what we take from it */
+#define ORGS_PACKET_MIN 131072
+#define ORGS_PACKET_MAX 16777216
 
 /* items */
 #define ORGS_PAGE_MAX 1000

@@ -14,15 +14,10 @@
 
 #include "orgs_id.h"
 #include "orgs_limits.h"
+#include "orgs_session.h"
 #include "orgs_stmt.h"
 #include "orgs_tls.h"
 #include "orgs_watchdog.h"
-
-/* ours: the server can be reached, but not be worked with */
-#define ER_UNFIT 1289u
-
-/* my_bool of Connector/C, bool of Oracle's library */
-typedef __typeof__(*((MYSQL_BIND *)NULL)->is_null) flag_t;
 
 struct orgs_conn_t {
     apr_pool_t *pool;
@@ -38,8 +33,20 @@ struct orgs_conn_t {
     MYSQL_STMT *stmts[ORGS_SQL_COUNT];
 };
 
+/* What the libraries obey whatever we say, or where we say nothing: how strict TLS is, code to be loaded, passwords,
+ * ports, sockets, files. */
+static const char *const environment[] = {
+    "MARIADB_TLS_DISABLE_PEER_VERIFICATION", "LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN", "LIBMYSQL_PLUGINS",
+    "LIBMYSQL_PLUGIN_DIR", "MARIADB_PLUGIN_DIR", "MYSQL_PWD", "MYSQL_HOST", "MYSQL_TCP_PORT", "MARIADB_TCP_PORT",
+    "MYSQL_UNIX_PORT", "MARIADB_UNIX_PORT", "MYSQL_HOME", "MARIADB_HOME", "MYSQL_GROUP_SUFFIX", "MYSQL_DEBUG"};
+
 void orgs_conn_library_init(void)
 {
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(environment) / sizeof(environment[0]); i++) {
+        unsetenv(environment[i]);
+    }
     orgs_tls_library_init();
 }
 
@@ -228,6 +235,7 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
     /* the watchdog is what ends a question; this is for a watchdog that could not */
     unsigned int long_enough = ORGS_DB_TIMEOUT_MAX + 1;
     orgs_ssl_e mode = orgs_params_ssl(params, host);
+    unsigned long packet = ORGS_PACKET_MAX;
     unsigned int no = 0;
 
     conn->my = mysql_init(NULL);
@@ -238,6 +246,7 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
     mysql_options(conn->my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     mysql_options(conn->my, MYSQL_OPT_READ_TIMEOUT, &long_enough);
     mysql_options(conn->my, MYSQL_OPT_WRITE_TIMEOUT, &long_enough);
+    mysql_options(conn->my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
     mysql_options(conn->my, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(conn->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_set_local_infile_handler(conn->my, infile_init, infile_read, infile_end, infile_error, NULL);
@@ -264,117 +273,16 @@ static int connect_host(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t
 
 void orgs_conn_text(orgs_conn_t *conn, apr_pool_t *pool, const char *text, orgs_rows_t *rows, orgs_dberr_t *error)
 {
-    MYSQL_RES *result = NULL;
-
-    memset(rows, 0, sizeof(*rows));
-    memset(error, 0, sizeof(*error));
-    mysql_thread_init();
-    if (mysql_real_query(conn->my, text, (unsigned long)strlen(text)) != 0
-        /* cut off among the rows, the field count is zero as well */
-        || ((result = mysql_store_result(conn->my)) == NULL
-            && (mysql_field_count(conn->my) > 0 || mysql_errno(conn->my) != 0))) {
-        orgs_dberr_set(pool, error, mysql_errno(conn->my), mysql_error(conn->my));
-    }
-    else if (result != NULL) {
-        apr_size_t columns = mysql_num_fields(result);
-        apr_size_t count = (apr_size_t)mysql_num_rows(result);
-        orgs_value_t *value = apr_pcalloc(pool, sizeof(*value) * (columns * count + 1));
-        MYSQL_ROW row;
-
-        rows->columns = (int)columns;
-        rows->count = (int)count;
-        rows->values = value;
-        while ((row = mysql_fetch_row(result)) != NULL) {
-            unsigned long *lengths = mysql_fetch_lengths(result);
-            apr_size_t i;
-
-            for (i = 0; i < columns; i++, value++) {
-                if (row[i] != NULL) {
-                    value->type = ORGS_BYTES;
-                    value->len = lengths[i];
-                    value->bytes = apr_pstrmemdup(pool, row[i], lengths[i]);
-                }
-            }
-        }
-    }
-    if (result != NULL) {
-        mysql_free_result(result);
-    }
+    orgs_session_ask(conn->my, pool, text, rows, error);
 }
 
-/* The session's settings by vendor. Limits lie below ours, so that the server holds no lock for one who left. */
-static const char *session_text(apr_pool_t *pool, int mariadb, int timeout)
+static void make_session(orgs_conn_t *conn, apr_pool_t *pool, const char *dbname, int timeout, apr_time_t deadline,
+                         orgs_dberr_t *error)
 {
-    int half = timeout / 2 > 1 ? timeout / 2 : 1;
-    int quarter = timeout / 4 > 1 ? timeout / 4 : 1;
-    const char *common = "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-                         "autocommit = 1, ";
-
-    if (mariadb) {
-        return apr_psprintf(pool, "%stx_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = %d, "
-                                  "lock_wait_timeout = %d, max_statement_time = %.1f, idle_transaction_timeout = %d",
-                            common, half, half, (double)timeout * 0.6, half);
-    }
-    /* MySQL limits neither a CALL nor an idle transaction: several lock waits must fit, and idle sessions end */
-    return apr_psprintf(pool, "%stransaction_isolation = 'READ-COMMITTED', innodb_lock_wait_timeout = %d, "
-                              "lock_wait_timeout = %d, max_execution_time = %d, wait_timeout = %d",
-                        common, quarter, quarter, timeout * 600, timeout > 30 ? timeout : 30);
-}
-
-static const char *text_of(const orgs_rows_t *rows, int column)
-{
-    const char *text = rows->values[column].bytes;
-
-    return text != NULL ? text : "";
-}
-
-/* Checks what the session and the server say of themselves; NULL, or a sentence. */
-static const char *unfit(apr_pool_t *pool, const orgs_rows_t *rows)
-{
-    long version, oldest;
-
-    if (strcmp(text_of(rows, 0), "+00:00") != 0 || strstr(text_of(rows, 1), "STRICT_ALL_TABLES") == NULL
-        || strcmp(text_of(rows, 2), "READ-COMMITTED") != 0 || strcmp(text_of(rows, 3), "1") != 0
-        || strcmp(text_of(rows, 4), "utf8mb4") != 0) {
-        return "the session's settings did not hold";
-    }
-    if (strcmp(text_of(rows, 5), "0") != 0 || strcmp(text_of(rows, 6), "0") != 0) {
-        return "the server is read-only";
-    }
-    version = atol(text_of(rows, 7));
-    oldest = atol(text_of(rows, 8));
-    if (version < ORGS_SCHEMA_OLDEST || oldest > ORGS_SCHEMA_VERSION) {
-        return apr_psprintf(pool, "the schema is of version %ld and serves modules from %ld on, this one works with "
-                                  "%d to %d: run `orgsctl schema` of the newer one", version, oldest,
-                            ORGS_SCHEMA_OLDEST, ORGS_SCHEMA_VERSION);
-    }
-    return NULL;
-}
-
-static void make_session(orgs_conn_t *conn, apr_pool_t *pool, int timeout, apr_time_t deadline, orgs_dberr_t *error)
-{
-    const char *sentence = NULL;
-    orgs_rows_t rows;
-
     begin(conn, deadline);
-    orgs_conn_text(conn, pool, session_text(pool, conn->mariadb, timeout), &rows, error);
-    if (error->number == 0) {
-        orgs_conn_text(conn, pool, apr_psprintf(pool,
-            "SELECT @@session.time_zone, @@session.sql_mode, @@session.%s, @@session.autocommit, "
-            "@@character_set_client, " ORGS_SQL_READ_ONLY ", @@innodb_read_only, version, oldest_module "
-            /* no subqueries: killed, they are null without an error; no MAX(): beside it MariaDB says autocommit 0 */
-            "FROM schema_version WHERE id = 1",
-            conn->mariadb ? "tx_isolation" : "transaction_isolation"), &rows, error);
-    }
-    end(conn);
-    if (error->number == 1146) {
-        sentence = "there is no schema in this database: run `orgsctl schema`";
-    }
-    else if (error->number == 0) {
-        sentence = rows.count == 1 ? unfit(pool, &rows) : "the session cannot be read back";
-    }
-    if (sentence != NULL) {
-        orgs_dberr_set(pool, error, ER_UNFIT, sentence);
+    orgs_session_make(conn->my, pool, conn->mariadb, dbname, timeout, error);
+    if (end(conn) && error->number == 0) {
+        orgs_dberr_set(pool, error, ORGS_ER_LOST, "the server did not answer in time");
     }
     if (error->number != 0) {
         orgs_conn_close(conn);
@@ -398,9 +306,9 @@ static int open_hosts(orgs_conn_t *conn, apr_pool_t *pool, const orgs_params_t *
 
         apr_atomic_set32(&conn->host, number);
         memset(error, 0, sizeof(*error));
-        if (connect_host(conn, pool, params, host, dbname, share, error) && !bare) {
+        if (connect_host(conn, pool, params, host, dbname, share, error)) {
             now = orgs_clock() + apr_time_from_sec(1);
-            make_session(conn, pool, timeout, share > now ? share : now, error);
+            make_session(conn, pool, dbname, bare ? 0 : timeout, share > now ? share : now, error);
         }
         if (host != NULL && conn->my == NULL) {
             error->text = apr_pstrcat(pool, host, ": ", error->text, NULL);

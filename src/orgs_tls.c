@@ -6,7 +6,6 @@
 #include <apr_strings.h>
 #include <errmsg.h>
 #include <openssl/x509.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef MARIADB_PACKAGE_VERSION
@@ -105,9 +104,6 @@ static void set_mode(MYSQL *my, const char *host, orgs_ssl_e mode)
 
 void orgs_tls_library_init(void)
 {
-    /* these the libraries obey whatever we say */
-    unsetenv("MARIADB_TLS_DISABLE_PEER_VERIFICATION");
-    unsetenv("LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN");
     mysql_library_init(0, NULL, NULL);
     make_guard();
 }

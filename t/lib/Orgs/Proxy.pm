@@ -9,7 +9,7 @@
 #   $proxy->arm('server', 3, 'before');           # the third packet from now of that side
 #   $proxy->arm({side => 'client', kind => 'execute', text => 'CALL member_add_v1', n => 2, how => 'error', error => 1213}, ...);
 #                                                 # the second of these; each further rule counts from the last one's hit
-#   $proxy->seen;   # {client => packets since arm, server => ..., fired => [what each rule hit], pending, open}
+#   $proxy->seen;   # {client => packets since arm, server => ..., fired => [what each rule hit], pending, open, sent}
 #   $proxy->log;    # the packets since arm, as Orgs::Proxy::Packets describes them, with connection and how; of one
 #                   # side: log('client')
 #
@@ -29,6 +29,13 @@
 #   drip      a byte at a time (seconds each)
 #   error     this error in its place; of a client's packet the server hears nothing, a server's answer ends with it
 #   instead   (client) passed on, and when the server has answered, this error in place of the answer
+#   infile    (client) not passed on: the client is asked for this file, and so at each statement that follows on this
+#             connection; what it sends is in seen: sent, in hex, a string for each packet
+#   lie       (server) arrives changed: the first of these that is given. header => hex, the four bytes of the header;
+#             cut => N, so many bytes of it; null => 1, all of a row is NULL; put => hex, at => N, these bytes there;
+#             more => N, so many of it; none => 1; seed => N, by chance
+#
+# A rule with always => 1 stays: whatever fits, from the n-th on.
 #
 # late, delay: what was sent arrives also when its sender has left meanwhile.
 package Orgs::Proxy;

@@ -8,11 +8,13 @@ package Orgs::Proxy::Server;
 
 use strict;
 use warnings;
+use parent -norequire, 'Orgs::Proxy::Lies';
 
 use IO::Select ();
 use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use JSON::PP ();
+use Orgs::Proxy::Lies ();
 use Orgs::Proxy::Packets ();
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Time::HiRes ();
@@ -71,6 +73,7 @@ sub forget {
     $self->{seen} = {client => 0, server => 0};
     $self->{log} = [];
     $self->{fired} = [];
+    $self->{sent} = [];
 }
 
 sub do_pass {
@@ -106,6 +109,7 @@ sub seen {
     return {
         %{$self->{seen}},
         fired   => $self->{fired},
+        sent    => $self->{sent},
         pending => scalar(grep { !$_->{hole} && $_->{server} && !$_->{client} } @pairs),
         open    => [map { $_->{talk}->thread // () } grep { !$_->{hole} && $_->{client} } @pairs],
     };
@@ -228,6 +232,7 @@ sub left {
 sub packet {
     my ($self, $pair, $side, $bytes) = @_;
     return if $pair->{hole};
+    return $self->ask_again($pair, $side, $bytes) if $pair->{asks};
     my $what = $pair->{talk}->$side($bytes);
     my $other = other($side);
     my $rule = $pair->{$other} && !$pair->{eat} ? $self->rule_for($pair, $what) : undef;
@@ -239,6 +244,7 @@ sub packet {
         ($pair->{eat} || sub { $self->drop_pair($pair) })->() if $what->{last};
     }
     else {
+        $bytes = $self->shifted($pair, $side, $bytes) if $pair->{shift};
         $self->put($pair, $other, $bytes, $side eq 'client' && $self->{slow} ? now() + $self->{slow} : undef);
     }
 }
@@ -255,6 +261,7 @@ sub rule_for {
     return undef if ++$rule->{met} < $rule->{n};
     push @{$self->{fired}}, {%$what, how => $rule->{how}};
     $self->{log}[-1]{how} = $rule->{how};
+    return $rule if $rule->{always};
     return shift @{$self->{rules}};
 }
 

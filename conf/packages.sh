@@ -30,7 +30,7 @@ wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev li
 # Another vendor's client library was chosen: the default one might not go with it.
 [ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
 [ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl
-    libapache2-mod-auth-openidc curl git openssl"
+    libapache2-mod-auth-openidc curl git nghttp2-client openssl"
 # For the lines that are printed to paste; nothing else needs it.
 [ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
 

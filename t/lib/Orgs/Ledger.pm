@@ -405,7 +405,17 @@ sub judge {
     my ($self) = @_;
     my @entries = $self->entries;
     my @events = $self->events;
-    return ($self->judge_answers(\@entries, \@events), $self->judge_keys(\@entries, \@events), $self->judge_rows(\@entries, \@events));
+    my @lies = ($self->judge_answers(\@entries, \@events), $self->judge_keys(\@entries, \@events), $self->judge_rows(\@entries, \@events));
+    return map { $_ . $self->story($_, \@entries, \@events) } @lies;
+}
+
+# What was asked and recorded of the organization that a sentence is about, in order.
+sub story {
+    my ($self, $lie, $entries, $events) = @_;
+    my ($org) = $lie =~ /([0-9a-f]{8}-[0-9a-f-]{27})/ or return '';
+    my @asked = sort { $a->{at} <=> $b->{at} } grep { ($_->{org} // '') eq $org } @$entries;
+    return join '', map { "\n    $_" } (map { sprintf '%.3f to %.3f: %s', $_->{at}, $_->{at} + $_->{took}, words($_) } @asked),
+        map { "event $_->{seq}: $_->{action} by request $_->{rid} " . $json->encode($_->{changes}) } grep { $_->{org} eq $org } @$events;
 }
 
 # 2xx: one event; 4xx and 503: none; 504: one or none; and each event is somebody's.

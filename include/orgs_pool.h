@@ -59,7 +59,7 @@ void orgs_pool_invalidate(orgs_pool_t *pool, orgs_conn_t *conn);
 void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, apr_time_t asked);
 
 /** Tells the operator that the server refused a statement (number 0: one was accepted again); once, not each time. */
-void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text);
+void orgs_pool_complain(orgs_pool_t *pool, orgs_sql_e sql, unsigned int number, const char *text);
 
 int orgs_pool_timeout(const orgs_pool_t *pool);
 

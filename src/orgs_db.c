@@ -102,6 +102,9 @@ static void query(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value
     if (dberr->number != 0) {
         count(db, ORGS_STATS_STATEMENT_FAILURES, 1);
     }
+    else {
+        orgs_pool_complain(db->pool, sql, 0, NULL);
+    }
 }
 
 void orgs_db_spend(orgs_db_t *db, apr_time_t began)
@@ -125,12 +128,12 @@ static apr_time_t share_of(apr_time_t deadline)
     return now + (deadline - now) * 2 / 3;
 }
 
-static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, const orgs_dberr_t *dberr)
+static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_dberr_t *dberr)
 {
     meaning_e meaning = meaning_of(dberr->number);
 
     if (meaning == OPERATOR) {
-        orgs_pool_complain(db->pool, dberr->number, dberr->text);
+        orgs_pool_complain(db->pool, sql, dberr->number, dberr->text);
     }
     return orgs_error_cause(p, meaning == NEVER ? ORGS_E_INTERNAL_ERROR : ORGS_E_UNAVAILABLE, "%s (%u)", dberr->text,
                             dberr->number);
@@ -169,13 +172,12 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         query(db, p, sql, params, conn, until, rows, &dberr);
         if (dberr.number == 0) {
             orgs_pool_release(db->pool, conn);
-            orgs_pool_complain(db->pool, 0, NULL);
             break;
         }
         meaning = meaning_of(dberr.number);
         discard(db, conn, meaning, asked, until);
         if (meaning == NEVER || meaning == OPERATOR || tries == 0 || orgs_clock() >= deadline) {
-            error = refused(db, p, &dberr);
+            error = refused(db, p, sql, &dberr);
             break;
         }
         repeated(db);
@@ -324,7 +326,7 @@ const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, o
         /* a try that begins with too little time to be settled ends in not knowing */
         if (end == REFUSED || tries >= ORGS_CALL_TRIES
             || deadline - orgs_clock() < orgs_pool_least(db->pool)) {
-            error = refused(db, p, &dberr);
+            error = refused(db, p, sql, &dberr);
             break;
         }
         stand_back(tries, deadline);

@@ -4,6 +4,7 @@
  */
 #include "orgs_pool.h"
 
+#include <apr_atomic.h>
 #include <apr_hash.h>
 #include <apr_reslist.h>
 #include <apr_strings.h>
@@ -27,6 +28,8 @@ struct orgs_pool_t {
     orgs_connector_t *connector;
     orgs_gather_t *gathers[ORGS_GATHERS]; /* likewise NULL */
 
+    apr_uint32_t complaints[ORGS_SQL_COUNT]; /* of each statement: the error that was last told, or 0 */
+
     apr_thread_mutex_t *lock; /* for all below */
     orgs_gate_t *gate;
     apr_thread_cond_t *changed; /* for those who have a place, and wait for one who connects */
@@ -39,7 +42,6 @@ struct orgs_pool_t {
     int down;           /* it could not be connected to: others are refused until retry_at */
     apr_time_t retry_at;
     unsigned int trouble;   /* digest of what kept us from connecting, as last told to the operator; 0: nothing */
-    unsigned int complaint; /* which statement error was last told */
 };
 
 static apr_status_t construct(void **record, void *params, apr_pool_t *pool)
@@ -401,15 +403,10 @@ void orgs_pool_suspect(orgs_pool_t *pool, const orgs_conn_t *conn, apr_time_t as
     }
 }
 
-void orgs_pool_complain(orgs_pool_t *pool, unsigned int number, const char *text)
+void orgs_pool_complain(orgs_pool_t *pool, orgs_sql_e sql, unsigned int number, const char *text)
 {
-    unsigned int was;
-
-    apr_thread_mutex_lock(pool->lock);
-    was = pool->complaint;
-    pool->complaint = number;
-    apr_thread_mutex_unlock(pool->lock);
-    if (was != number && number != 0) {
+    if (apr_atomic_read32(&pool->complaints[sql]) != number
+        && apr_atomic_xchg32(&pool->complaints[sql], number) != number && number != 0) {
         orgs_log(ORGS_LOG_ERR, ORGS_LOGNO(0103) "the database refuses a statement: %s (%u)", text, number);
     }
 }

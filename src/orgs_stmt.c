@@ -107,6 +107,57 @@ static int bind_params(MYSQL_STMT *stmt, const orgs_value_t *params, int count, 
     return count == 0 || mysql_stmt_bind_param(stmt, binds) == 0;
 }
 
+/* What a column's letter may come as; the libraries would turn anything into anything. */
+static int fits(char column, enum enum_field_types type)
+{
+    switch (type) {
+    case MYSQL_TYPE_NULL:
+        return 1;
+    case MYSQL_TYPE_TINY:
+    case MYSQL_TYPE_SHORT:
+    case MYSQL_TYPE_INT24:
+    case MYSQL_TYPE_LONG:
+    case MYSQL_TYPE_LONGLONG:
+    case MYSQL_TYPE_NEWDECIMAL:
+        return column == 'i' || column == 'w';
+    case MYSQL_TYPE_DATETIME:
+    case MYSQL_TYPE_TIMESTAMP:
+        return column == 't';
+    case MYSQL_TYPE_VARCHAR:
+    case MYSQL_TYPE_JSON:
+    case MYSQL_TYPE_ENUM:
+    case MYSQL_TYPE_TINY_BLOB:
+    case MYSQL_TYPE_MEDIUM_BLOB:
+    case MYSQL_TYPE_LONG_BLOB:
+    case MYSQL_TYPE_BLOB:
+    case MYSQL_TYPE_VAR_STRING:
+    case MYSQL_TYPE_STRING:
+        return column == 'b';
+    default:
+        return 0;
+    }
+}
+
+/* Whether the columns of the result in hand are those that were asked for. */
+static int are_ours(MYSQL_STMT *stmt, const char *columns)
+{
+    MYSQL_RES *result = mysql_stmt_result_metadata(stmt);
+    const MYSQL_FIELD *fields;
+    apr_size_t count, i;
+    int ours;
+
+    if (result == NULL) {
+        return 0;
+    }
+    fields = mysql_fetch_fields(result);
+    count = mysql_num_fields(result);
+    for (i = 0; i < count && columns[i] != '\0' && fits(columns[i], fields[i].type); i++) {
+    }
+    ours = i == count && columns[i] == '\0';
+    mysql_free_result(result);
+    return ours;
+}
+
 struct orgs_landing_t {
     MYSQL_BIND binds[COLUMNS_MAX];
     unsigned long lengths[COLUMNS_MAX];
@@ -228,7 +279,7 @@ static int execute(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, 
         unsigned int fields = mysql_stmt_field_count(stmt);
 
         if (fields > 0 && !taken) {
-            if (fields != strlen(statement->columns)
+            if (!are_ours(stmt, statement->columns)
                 || !take_rows(stmt, landing, pool, statement->columns, rows)) {
                 return 0;
             }

@@ -41,7 +41,7 @@ SQL := $(sort $(wildcard sql/*.sql))
 # One line for each command; V=1 shows them whole.
 quiet = $(if $(V),,@echo "  $(1) $(2)" && )
 
-.PHONY: all install run start stop test test-long bench clean
+.PHONY: all install run start stop test test-long bench bench-tools clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
@@ -95,9 +95,24 @@ test test-long:
 	@$(if $(filter test-long,$@),ORGS_TEST_LONG=1 )t/run
 
 bench:
-	@conf/packages.sh test
-	@$(MAKE) --no-print-directory all
+	@conf/packages.sh bench
+	@$(MAKE) --no-print-directory all bench-tools
 	@t/bench/run
+
+# What t/bench's programs need besides (the peer in Go they build themselves).
+TOOLS = $(BUILD)/bench
+bench-tools: all $(addprefix $(TOOLS)/,load statements constant.so allocations.so)
+	@:
+
+BENCH_COMPILE = $(call quiet,CC,$@)mkdir -p $(TOOLS) && $(CC) -D_GNU_SOURCE $(filter-out -D_GNU_SOURCE,$(ALL_CPPFLAGS)) $(ALL_CFLAGS) -o $@ $(filter %.c,$^)
+$(TOOLS)/load: t/bench/load.c t/bench/answer.c t/bench/answer.h
+	$(BENCH_COMPILE)
+$(TOOLS)/statements: t/bench/statements.c src/orgs_sql.c include/orgs_sql.h
+	$(BENCH_COMPILE) $(LIBS) -pthread
+$(TOOLS)/constant.so: t/bench/constant.c
+	$(BENCH_COMPILE) -shared
+$(TOOLS)/allocations.so: t/bench/allocations.c
+	$(BENCH_COMPILE) -shared
 
 clean:
 	@RUN_DIR=build/run conf/private.sh idle

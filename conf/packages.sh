@@ -1,5 +1,5 @@
 #!/bin/sh
-# conf/packages.sh [test]: sees that what building and running (and testing) needs is installed.
+# conf/packages.sh [test|bench]: sees that what building and running (and testing, or measuring) needs is installed.
 # Debian, as root: installs what is missing. Anybody else: one sentence that says what to do. No package of the
 # lists starts a service, and recommended ones, which might, are left out.
 
@@ -31,6 +31,10 @@ wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev li
 [ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
 [ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl
     libapache2-mod-auth-openidc curl git nghttp2-client openssl"
+# The peers in Go and PHP. Who is not root does without them, and the bench says so.
+if [ "${1-}" = bench ] && [ "$(id -u)" -eq 0 ]; then
+    wanted="$wanted golang-go golang-github-go-sql-driver-mysql-dev php-cli php-mysql libapparmor1 strace"
+fi
 # For the lines that are printed to paste; nothing else needs it.
 [ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
 
@@ -41,7 +45,22 @@ for package in $wanted; do
         *) missing="$missing $package" ;;
     esac
 done
-[ -n "$missing" ] || exit 0
+
+# php-fpm would start a service: it is unpacked into the build directory instead, which nobody else sees.
+unpack_fpm() {
+    [ "${1-}" = bench ] && [ "$(id -u)" -eq 0 ] || return 0
+    php=${BUILD:-build}/bench/php
+    for fpm in /usr/sbin/php-fpm* "$php"/usr/sbin/php-fpm*; do
+        [ ! -x "$fpm" ] || return 0
+    done
+    mkdir -p "$php"
+    package=$(dpkg-query -W -f='${Package}\n' 'php*-cli' | sed -n 's/^\(php[0-9.]*[0-9]\)-cli$/\1-fpm/p' | tail -n 1)
+    echo "Unpacking $package into $php"
+    (cd "$php" && apt-get download -q "$package" >download.log 2>&1 && dpkg-deb -x "$package"_*.deb . && rm -f "$package"_*.deb) ||
+        echo "php-fpm cannot be had; see $php/download.log" >&2
+}
+
+[ -n "$missing" ] || { unpack_fpm "$@"; exit 0; }
 
 [ "$(id -u)" -eq 0 ] || die "Packages are missing; please run as root: apt-get install --no-install-recommends$missing"
 
@@ -58,3 +77,4 @@ if ! install_missing >"$log" 2>&1 && ! { apt-get update -q && install_missing; }
     cat "$log" >&2
     die "The packages could not be installed: apt-get says why above."
 fi
+unpack_fpm "$@"

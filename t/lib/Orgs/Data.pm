@@ -7,7 +7,7 @@ use Digest::SHA qw(sha256 sha256_hex);
 use Exporter 'import';
 use MIME::Base64 qw(encode_base64url);
 
-our @EXPORT_OK = qw(data_token data_user data_organization data_sql data_crowd_sql);
+our @EXPORT_OK = qw(data_token data_user data_organization data_id data_sql data_crowd_sql data_hot_sql);
 
 my $BORN = '2026-01-01 00:00:00.000';
 my $ROWS = 500;      # of one INSERT
@@ -17,6 +17,9 @@ sub text_of { my ($hex) = @_; return join '-', unpack 'A8 A4 A4 A4 A12', $hex }
 
 sub data_user { return text_of(id_hex(1, $_[0])) }
 sub data_organization { return text_of(id_hex(2, $_[0])) }
+
+# The same in hexadecimal: of an organization, or (1) of a user.
+sub data_id { my ($number, $kind) = @_; return id_hex($kind // 2, $number) }
 
 # The token of a user.
 sub data_token {
@@ -44,8 +47,8 @@ sub users_sql {
 sub memberships_sql {
     my ($pairs) = @_;
     return inserts('memberships', 'organization_id, user_id, role, joined_at', 0, $#$pairs, sub {
-        my ($organization, $user, $role) = @{$pairs->[$_[0]]};
-        return sprintf "(x'%s', x'%s', '%s', '%s')", id_hex(2, $organization), id_hex(1, $user), $role, $BORN;
+        my ($organization, $user, $role, $joined) = @{$pairs->[$_[0]]};
+        return sprintf "(x'%s', x'%s', '%s', '%s')", id_hex(2, $organization), id_hex(1, $user), $role, $joined // $BORN;
     });
 }
 
@@ -67,12 +70,24 @@ sub data_sql {
         . "COMMIT;\n";
 }
 
-# One organization more, with that many members, who are new users but for user 0, its admin.
+# The moment so many milliseconds after all was born, on the same day.
+sub later {
+    my ($ms) = @_;
+    return sprintf '%s %02d:%02d:%06.3f', substr($BORN, 0, 10), $ms / 3_600_000, $ms / 60_000 % 60, $ms % 60_000 / 1000;
+}
+
+# One organization more, with that many members, who are new users but for user 0, its admin; three joined at a time.
 sub data_crowd_sql {
     my ($organization, $first, $members) = @_;
     my $last = $first + $members - 2;
     return "START TRANSACTION;\n" . users_sql($first, $last) . organizations_sql($organization, $organization, $members)
-        . memberships_sql([[$organization, 0, 'admin'], map { [$organization, $_, 'member'] } $first .. $last]) . "COMMIT;\n";
+        . memberships_sql([[$organization, 0, 'admin'], map { [$organization, $_, 'member', later(1 + ($_ - $first) / 3)] } $first .. $last]) . "COMMIT;\n";
+}
+
+# One organization more, whose only member is its admin: a user that is there.
+sub data_hot_sql {
+    my ($organization, $admin) = @_;
+    return "START TRANSACTION;\n" . organizations_sql($organization, $organization, 1) . memberships_sql([[$organization, $admin, 'admin']]) . "COMMIT;\n";
 }
 
 1;

@@ -19,6 +19,7 @@
 #include "mod_orgs_pools.h"
 #include "mod_orgs_private.h"
 #include "mod_orgs_problem.h"
+#include "mod_orgs_rate.h"
 #include "mod_orgs_route.h"
 #include "mod_orgs_stats.h"
 #include "mod_orgs_status.h"
@@ -84,7 +85,7 @@ static int handler(request_rec *r)
         return mod_orgs_problem(rq, orgs_error_cause(r->pool, ORGS_E_INTERNAL_ERROR, "this server has no database"));
     }
     status = mod_orgs_auth_caller(rq);
-    if (status == OK && (status = mod_orgs_auth_same_site(rq)) == OK) {
+    if (status == OK && (status = mod_orgs_auth_same_site(rq)) == OK && (status = mod_orgs_rate_check(rq)) == OK) {
         status = rq->route->endpoint(rq);
         rq->wrote = status == OK && r->method_number != M_GET;
     }
@@ -148,6 +149,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(mod_orgs_pools_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(mod_orgs_pools_post, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(mod_orgs_stats_post, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_post_config(mod_orgs_rate_post, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(mod_orgs_stats_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* a rewrite rule may still lead elsewhere, a ProxyPass / must not swallow the mount */

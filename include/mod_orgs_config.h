@@ -7,6 +7,7 @@
 #include "mod_orgs.h"
 #include "orgs_params.h"
 #include "orgs_pool.h"
+#include "orgs_rate.h"
 
 #define MOD_ORGS_UNSET (-1)
 #define MOD_ORGS_UNLIMITED (-2)
@@ -26,6 +27,7 @@ struct mod_orgs_server_t {
     int may_create; /* mod_orgs_create_e */
     apr_int64_t max_organizations;
 
+    int limits;                  /* an OrgsRateLimit stands somewhere in it */
     const char *needs;           /* what of this server needs a database, or NULL */
     orgs_pool_conf_t *pool_conf; /* what the above amounts to, from post_config on */
     const char *database;        /* the database's name, for people; and what is counted of it; or NULL, as above */
@@ -41,6 +43,7 @@ struct mod_orgs_dir_t {
     int remote_superuser; /* as a flag */
     int remote_provision;
     const apr_array_header_t *trusted_origins; /* of orgs_origin_t */
+    const orgs_rate_limit_t *rate_limit;
     /* what httpd's Require and AuthMerging say, as far as it concerns us: */
     int merging;          /* AuthMerging: as a flag */
     apr_int64_t requires; /* methods, as bits, that a Require is about */

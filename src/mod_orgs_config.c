@@ -74,6 +74,7 @@ void *mod_orgs_config_merge_dir(apr_pool_t *p, void *basev, void *addv)
     conf->remote_superuser = SAID(remote_superuser);
     conf->remote_provision = SAID(remote_provision);
     conf->trusted_origins = add->trusted_origins != NULL ? add->trusted_origins : base->trusted_origins;
+    conf->rate_limit = add->rate_limit != NULL ? add->rate_limit : base->rate_limit;
     /* as mod_authz_core merges */
     if (add->merging == MOD_ORGS_UNSET && !add->requires && base->requires) {
         conf->requires = base->requires;
@@ -377,6 +378,28 @@ static const char *add_trusted_origin(cmd_parms *cmd, void *dirv, const char *te
     return NULL;
 }
 
+static const char *set_rate_limit(cmd_parms *cmd, void *dirv, const char *text)
+{
+    mod_orgs_dir_t *dir = dirv;
+    orgs_rate_limit_t *limit = apr_pcalloc(cmd->pool, sizeof(*limit));
+    const char *slash = strchr(text, '/');
+    apr_int64_t writes = 0;
+    apr_int64_t seconds = 0;
+
+    if (strcasecmp(text, "off") != 0
+        && (slash == NULL
+            || number(cmd, apr_pstrmemdup(cmd->temp_pool, text, (apr_size_t)(slash - text)), 1, 1000000, &writes) != NULL
+            || number(cmd, slash + 1, 1, 86400, &seconds) != NULL)) {
+        return apr_psprintf(cmd->pool, "OrgsRateLimit %s: this must be writes/seconds, such as 100/60, of 1 to 1000000 "
+                            "and 1 to 86400, or off", text);
+    }
+    limit->writes = (int)writes;
+    limit->seconds = (int)seconds;
+    dir->rate_limit = limit;
+    server_of(cmd)->limits = 1;
+    return NULL;
+}
+
 const command_rec mod_orgs_config_commands[] = {
     AP_INIT_TAKE1("SetHandler", set_handler, NULL, OR_FILEINFO,
                   "\"orgs\" mounts the API at the path of the <Location>"),
@@ -406,6 +429,8 @@ const command_rec mod_orgs_config_commands[] = {
                  "whether an unknown email in r->user is made a user"),
     AP_INIT_ITERATE("OrgsTrustedOrigin", add_trusted_origin, NULL, RSRC_CONF | ACCESS_CONF,
                     "origins whose pages may write with credentials that a browser adds by itself"),
+    AP_INIT_TAKE1("OrgsRateLimit", set_rate_limit, NULL, RSRC_CONF | ACCESS_CONF,
+                  "how fast one caller may write: writes/seconds, or off"),
     AP_INIT_RAW_ARGS("Require", note_require, NULL, OR_AUTHCFG, "org-member, org-admin, org-plan, org-license"),
     AP_INIT_TAKE1("AuthMerging", note_merging, NULL, OR_AUTHCFG, "how Require lines of sections are combined"),
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

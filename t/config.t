@@ -52,6 +52,11 @@ my @directives = (
     ["OrgsRemoteUser external-id\nOrgsRemoteProvision On", qr/OrgsRemoteProvision On makes users of OrgsRemoteUser email only/],
     ["OrgsRemoteProvision On\nOrgsRemoteUser external-id", qr/OrgsRemoteProvision On makes users of OrgsRemoteUser email only/],
     ["OrgsRemoteUser Email\nOrgsRemoteProvision on\nOrgsRemoteSuperuser ON", undef],
+    (map { ["OrgsRateLimit $_", qr{OrgsRateLimit \Q$_\E: this must be writes/seconds, such as 100/60, of 1 to 1000000 and 1 to 86400, or off}] }
+        qw(100 100/ /60 0/60 100/0 -1/60 1.5/60 100/60/60 1000001/60 100/86401 on)),
+    ['OrgsRateLimit',                          qr/OrgsRateLimit takes one argument/],
+    ['OrgsRateLimit 100 60',                   qr/OrgsRateLimit takes one argument/],
+    ["OrgsRateLimit 100/60\nOrgsRateLimit 1000000/86400\nOrgsRateLimit OFF", undef],
     ['OrgsTrustedOrigin',                      qr/OrgsTrustedOrigin (?:takes|requires at least) one argument/],
     (map { ["OrgsTrustedOrigin https://good.example $_", qr/OrgsTrustedOrigin \Q$_\E: this must be an origin, such as/] }
         qw(app.example https:// ftp://app.example https://app.example/ https://u@app.example https://app.example?x *)),
@@ -221,7 +226,7 @@ for my $name (sort { $a cmp $b } $conf =~ /AP_INIT_\w+\("(OrgsDB\w+|OrgsMayCreat
 }
 
 for my $where ('<Location "/x">', '<Directory "/x">', '<VirtualHost *:80>', '<IfModule orgs_module>') {
-    my $all = join "\n", 'OrgsRemoteUser email', 'OrgsRemoteSuperuser On', 'OrgsRemoteProvision On', 'OrgsTrustedOrigin https://app.example', 'OrgsMaxBody 1000';
+    my $all = join "\n", 'OrgsRemoteUser email', 'OrgsRemoteSuperuser On', 'OrgsRemoteProvision On', 'OrgsTrustedOrigin https://app.example', 'OrgsMaxBody 1000', 'OrgsRateLimit 100/60';
     my ($ok, $said) = configtest("$where\n$all\n" . $where =~ s/<(\w+).*/<\/$1>/r);
     ok($ok, "what is for each directory is fine in $where") or diag $said;
 }

@@ -174,6 +174,15 @@ my @requests = (
     ['DELETE', '/{org_id}/members/{user_id}', "$org->{id}/members/me", {}, 409],
     ['DELETE', '/{org_id}/members/{user_id}', "$org->{id}/members/$bob_id", {}, 200],
     ['DELETE', '/{org_id}', $bare->{id}, {}, 200], ['DELETE', '/{org_id}', $bare->{id}, {}, 404],
+    ['POST', '', '', {vhost => 'orgs_rated', json => {name => 'The only one'}}, 201],
+    ['POST', '', '', {vhost => 'orgs_rated', json => {name => 'Too much'}}, 429],
+    ['PUT', '/{org_id}', $org->{id}, {vhost => 'orgs_rated', json => {}}, 429],
+    ['DELETE', '/{org_id}', $org->{id}, {vhost => 'orgs_rated'}, 429],
+    ['POST', '/{org_id}/members', "$org->{id}/members", {vhost => 'orgs_rated', json => {}}, 429],
+    ['PUT', '/{org_id}/members/{user_id}', "$org->{id}/members/me", {vhost => 'orgs_rated', json => {}}, 429],
+    ['DELETE', '/{org_id}/members/{user_id}', "$org->{id}/members/me", {vhost => 'orgs_rated'}, 429],
+    ['PUT', '/{org_id}/license', "$org->{id}/license", {vhost => 'orgs_rated', json => {}}, 429],
+    ['DELETE', '/{org_id}/license', "$org->{id}/license", {vhost => 'orgs_rated'}, 429],
     ['GET', '/openapi.json', 'openapi.json', {}, 200],
 );
 for my $request (@requests) {

@@ -7,6 +7,12 @@ RUN_DIR ?= build/run
 CONF ?=
 export BUILD PORT RUN_DIR CONF
 
+# The client library is the one that MYSQL_CONFIG names, here or by the environment; the server that make run and the
+# tests start: conf/servers.sh (MYSQLD, MYSQL, MYSQL_INSTALL_DB).
+ifneq ($(origin MYSQL_CONFIG),undefined)
+export MYSQL_CONFIG
+endif
+
 # $(call once,NAME,COMMAND): asked when first needed (the tools may come with the packages of the very same
 # `make run`) and only once.
 once = $(eval $(1) := $$(shell $(2)))$($(1))
@@ -50,6 +56,7 @@ all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
 # nodelete: the client library keeps threads' keys that must not dangle when httpd unloads the module at a restart.
 $(BUILD)/mod_orgs.so: $(MODULE)
 	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) -shared -Wl,-z,nodelete $(ALL_LDFLAGS) -o $@ $(MODULE) $(LIBS)
+	@echo "  client library: $(MYSQL_CONFIG) $$($(MYSQL_CONFIG) --version); server: $$(. conf/servers.sh && server_version)"
 
 $(BUILD)/orgsctl: $(TOOL)
 	$(call quiet,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(TOOL) $(LIBS)

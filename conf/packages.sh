@@ -11,10 +11,10 @@ die() {
 }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
+    . "$(dirname "$0")/servers.sh"
     missing=
-    for tools in "${CC:-cc}" "${APXS:-apxs} apxs2" "${MYSQL_CONFIG:-mysql_config} mariadb_config" mariadbd \
-        mariadb-install-db mariadb perl setpriv flock; do
+    for tools in "${CC:-cc}" "${APXS:-apxs} apxs2" "${MYSQL_CONFIG:-mysql_config} mariadb_config" "$MYSQLD" \
+        "$MYSQL_INSTALL_DB" "$MYSQL" perl setpriv flock; do
         found=
         for tool in $tools; do
             ! command -v "$tool" >/dev/null || found=1

@@ -8,7 +8,7 @@
 #   idle       fails with a sentence while anything runs
 #
 # From the environment: RUN_DIR (build/run), PORT (8080), CONF (more directives for the httpd, none), DB_PORT (0: the
-# one of last time, or any that is free), BUILD (build), APXS. What a shell may want to know afterwards is in
+# one of last time, or any that is free), BUILD (build), APXS, and what servers.sh says. What a shell may want to know afterwards is in
 # $RUN_DIR/env. There too, all 0600: root.cnf, admin.cnf (orgsctl's account) and orgs.cnf (the module's), option files
 # with passwords; error.log and access.log of the httpd; db.log; db, the database itself. The machine's own services
 # and their configuration are neither read nor touched.
@@ -16,8 +16,8 @@
 set -eu
 umask 077
 
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export LC_ALL=C
+. "$(dirname "$0")/servers.sh"
 
 command=${1-}
 given=${RUN_DIR:-build/run}
@@ -180,7 +180,7 @@ unmake_root() {
 # A durable server, as small as a demo may be. Nothing in it is named by the network.
 write_my_cnf() {
     cat >"$run/my.cnf" <<EOF
-[mariadbd]
+[mysqld]
 datadir=$db/data
 tmpdir=$db/tmp
 socket=$db/socket
@@ -214,10 +214,10 @@ ALTER USER root@localhost IDENTIFIED BY '$password';
 EOF
     # From within the directory and with a relative path: the script does not expect spaces in it. And it need not be
     # able to look up this machine's name (--force).
-    (cd "$db" && mariadb-install-db --no-defaults --force ${owner:+--user=$owner} --datadir=./new \
+    (cd "$db" && "$MYSQL_INSTALL_DB" --no-defaults --force ${owner:+--user=$owner} --datadir=./new \
         --extra-file="$run/init.sql" --skip-name-resolve --skip-test-db --innodb-log-file-size=32M \
         --auth-root-authentication-method=socket --auth-root-socket-user=root) 9>&- >"$run/db.log" 2>&1 ||
-        { cat "$run/db.log" >&2; die "mariadb-install-db failed, as it says above."; }
+        { cat "$run/db.log" >&2; die "$MYSQL_INSTALL_DB failed, as it says above."; }
     rm -f "$run/init.sql"
     mv "$db/new" "$db/data"
 }
@@ -233,7 +233,7 @@ EOF
 }
 
 sql() {
-    mariadb --defaults-file="$run/root.cnf" --database=mysql --batch "$@"
+    "$MYSQL" --defaults-file="$run/root.cnf" --database=mysql --batch "$@"
 }
 
 database_answers() {
@@ -270,9 +270,9 @@ start_database() {
     password=$(secret "$run/orgs.cnf")
     printf '[client]\npassword=%s\n' "$password" >"$run/orgs.cnf"
 
-    say "Starting the private database ..."
+    say "Starting the private database ($(server_version)) ..."
     # A session of its own: Ctrl-C is ours to pass on, in order.
-    setsid mariadbd "--defaults-file=$run/my.cnf" </dev/null >>"$run/db.log" 2>&1 9>&- &
+    setsid "$MYSQLD" "--defaults-file=$run/my.cnf" </dev/null >>"$run/db.log" 2>&1 9>&- &
     echo $! >"$run/db.pid"
     started_database=1
     waiting 5 database_pid >/dev/null || :
@@ -543,7 +543,7 @@ started_httpd=
 
 case $command in
     run | start | database)
-        if [ -z "$apxs" ] || ! command -v mariadbd >/dev/null; then
+        if [ -z "$apxs" ] || ! command -v "$MYSQLD" >/dev/null; then
             die "Packages are missing: conf/packages.sh, as root, installs them."
         fi
         if [ ! -x "$build/orgsctl" ] || [ ! -e "$build/mod_orgs.so" ]; then

@@ -79,6 +79,10 @@ int orgs_conn_is_mariadb(const orgs_conn_t *conn);
 /** To be called once in each process, before its threads are there. */
 void orgs_conn_library_init(void);
 
+/** The client library that runs, and the one this was built with if that is another. Asks nothing of it, so that it may
+ * be called before orgs_conn_library_init. */
+const char *orgs_conn_library(apr_pool_t *pool);
+
 /** To be called by a thread that ends and had to do with connections. */
 void orgs_conn_library_leave(void);
 

@@ -106,6 +106,10 @@ int mod_orgs_pools_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     apr_array_header_t *told = apr_array_make(ptemp, 4, sizeof(const char *));
 
     (void)plog;
+    if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, ORGS_LOGNO(0004) "mod_orgs, schema %d, %s", ORGS_SCHEMA_VERSION,
+                     orgs_conn_library(ptemp));
+    }
     for (; s != NULL; s = s->next) {
         mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
 

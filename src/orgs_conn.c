@@ -14,6 +14,7 @@
 
 #include "orgs_id.h"
 #include "orgs_limits.h"
+#include "orgs_log.h"
 #include "orgs_session.h"
 #include "orgs_stmt.h"
 #include "orgs_tls.h"
@@ -48,6 +49,23 @@ void orgs_conn_library_init(void)
         unsetenv(environment[i]);
     }
     orgs_tls_library_init();
+}
+
+#ifdef MARIADB_PACKAGE_VERSION
+#define LIBRARY "MariaDB Connector/C"
+#define LIBRARY_VERSION MARIADB_PACKAGE_VERSION
+#else
+#define LIBRARY "libmysqlclient"
+#define LIBRARY_VERSION MYSQL_SERVER_VERSION
+#endif
+
+const char *orgs_conn_library(apr_pool_t *pool)
+{
+    const char *version = mysql_get_client_info();
+
+    return strcmp(version, LIBRARY_VERSION) == 0
+               ? LIBRARY " " LIBRARY_VERSION
+               : apr_pstrcat(pool, LIBRARY " ", version, " (built with " LIBRARY_VERSION ")", NULL);
 }
 
 void orgs_conn_library_leave(void)
@@ -276,6 +294,9 @@ void orgs_conn_text(orgs_conn_t *conn, apr_pool_t *pool, const char *text, orgs_
     orgs_session_ask(conn->my, pool, text, rows, error);
 }
 
+/* the process has said what it is connected to */
+static apr_uint32_t told;
+
 static void make_session(orgs_conn_t *conn, apr_pool_t *pool, const char *dbname, int timeout, apr_time_t deadline,
                          orgs_dberr_t *error)
 {
@@ -286,6 +307,11 @@ static void make_session(orgs_conn_t *conn, apr_pool_t *pool, const char *dbname
     }
     if (error->number != 0) {
         orgs_conn_close(conn);
+    }
+    else if (apr_atomic_xchg32(&told, 1) == 0) {
+        const char *version = mysql_get_server_info(conn->my);
+
+        orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0005) "the database is %s%s", conn->mariadb ? "" : "MySQL ", version);
     }
 }
 

@@ -39,6 +39,7 @@ static void print_help(apr_pool_t *pool)
           "                        if it is there; else it is the local server, the database \"" DBNAME "\"\n"
           "                        and the user who calls. No other option file is read.\n"
           "  --json                prints JSON\n"
+          "  --version             and of which client library\n"
           "  --help                after a command too\n\n"
           "Commands:\n",
           stdout);
@@ -220,6 +221,11 @@ static int take_globals(orgsctl_t *ctl, int argc, const char *const *argv, const
         }
         else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help(ctl->pool);
+            *status = orgsctl_flushed(ctl);
+            return -1;
+        }
+        else if (strcmp(argv[i], "--version") == 0) {
+            printf("orgsctl of mod_orgs, schema %d, %s\n", ORGS_SCHEMA_VERSION, orgs_conn_library(ctl->pool));
             *status = orgsctl_flushed(ctl);
             return -1;
         }

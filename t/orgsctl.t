@@ -80,7 +80,6 @@ my %commands = (
 );
 {
     my $help = done('--help', qr/Usage: orgsctl .*/s);
-    is(done('-h', qr/Usage: orgsctl .*/s), $help, '-h is the same');
     for my $noun (sort keys %commands) {
         for my $verb (@{$commands{$noun}}) {
             my $command = $verb ? "$noun $verb" : $noun;
@@ -91,7 +90,9 @@ my %commands = (
             is((grep { length > 110 } split /\n/, $one) ? 1 : 0, 0, "$command --help: lines are not too long");
         }
     }
-    for my $option (qw(--defaults-file --json)) {
+    is(done('-h', qr/Usage: orgsctl .*/s), $help, '-h is the same');
+    done('--version', qr/orgsctl of mod_orgs, schema \d+, (?:MariaDB Connector\/C|libmysqlclient) \d+\.\d+.*/s);
+    for my $option (qw(--defaults-file --json --version)) {
         like($help, qr/\Q$option\E/, "--help names $option");
     }
     like($help, qr/Exit status: 0 .*1 .*2 /, '--help tells the exit statuses');

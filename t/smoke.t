@@ -20,4 +20,12 @@ is($updated->{json}{description}, 'Cards and gears', 'as it was said');
 answers(api(DELETE => "/organizations/$id", token => $ada), 200, 'it is deleted');
 problem(api(GET => "/organizations/$id", token => $ada), 404, 'organization_not_found', 'and gone');
 
+# What it runs with is told when httpd starts, and when a process connects first.
+my $tool = orgsctl('--version');
+ok($tool =~ s/^orgsctl of //, 'orgsctl tells its version');
+my $log = do { local $/; open my $in, '<', top() . '/t/logs/error_log' or die $!; <$in> };
+like($log, qr/\[orgs:notice\] .*ORGS0004: \Q$tool\E$/m, 'httpd was started with the same client library');
+my $server = sql_value('SELECT VERSION()');
+like($log, qr/\[orgs:info\] .*ORGS0005: the database is (?:MySQL )?\Q$server\E$/m, 'and a process tells its database');
+
 done_testing;

@@ -72,7 +72,7 @@ sub launch {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', "$self->{run}/db.log";
         open STDERR, '>&', \*STDOUT;
-        exec 'mariadbd', "--defaults-file=$self->{run}/my.cnf" or POSIX::_exit(1);
+        exec $ENV{MYSQLD}, "--defaults-file=$self->{run}/my.cnf" or POSIX::_exit(1);
     }
     $self->{pid} = $pid;
     $running{$pid} = $self;

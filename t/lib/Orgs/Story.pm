@@ -37,7 +37,7 @@ sub import {
 my $END = 'end of the answer';
 
 sub session_new {
-    my $pid = IPC::Open3::open3(my $in, my $out, undef, 'mariadb', '--defaults-file=' . top() . '/run/main/root.cnf',
+    my $pid = IPC::Open3::open3(my $in, my $out, undef, $ENV{MYSQL}, '--defaults-file=' . top() . '/run/main/root.cnf',
         '--default-character-set=utf8mb4', '--batch', '--skip-column-names', '--raw', '--unbuffered', '--force');
     $in->autoflush(1);
     return {in => $in, out => $out, pid => $pid, owner => $$};

@@ -421,7 +421,7 @@ sub ask_client {
     my $name = join "\0", @$arguments;
     my $client = $clients{$name} ||= do {
         require IPC::Open3;
-        my $pid = IPC::Open3::open3(my $in, my $out, undef, 'mariadb', "--defaults-file=$arguments->[0]",
+        my $pid = IPC::Open3::open3(my $in, my $out, undef, $ENV{MYSQL}, "--defaults-file=$arguments->[0]",
             @$arguments[1 .. $#$arguments], qw(--default-character-set=utf8mb4 --batch --skip-column-names --raw
             --unbuffered --skip-reconnect --force));
         $in->autoflush(1);

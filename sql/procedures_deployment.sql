@@ -99,6 +99,9 @@ BEGIN
         IF v_id IS NULL THEN SET v_code = 'deployment_not_found'; LEAVE rules; END IF;
 
         DELETE FROM deployments WHERE id = p_id;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(p_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'deployment.remove', p_id, v_answer, v_now + INTERVAL 24 HOUR);

@@ -266,6 +266,9 @@ BEGIN
         END IF;
 
         DELETE FROM memberships WHERE user_id = p_user AND organization_id = p_organization;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         UPDATE organizations SET members = members - 1, seq = v_seq + 1 WHERE id = p_organization;
         INSERT INTO events (id, organization_id, seq, at, actor_id, action, target_id, request_id, changes, expires_at)
         VALUES (p_event, p_organization, v_seq + 1, v_now, p_actor, 'member.remove', p_user, p_request,

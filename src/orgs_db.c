@@ -28,6 +28,7 @@ static const struct {
     {1213, AGAIN},     /* deadlock; Galera: lost the certification */
     {1020, AGAIN},     /* record has changed since last read */
     {31000, AGAIN},    /* ours: its event was marked as abandoned */
+    {31001, AGAIN},    /* ours: a statement was interrupted, and did not say so */
     {1290, ELSEWHERE}, /* read-only server */
     {1792, ELSEWHERE}, /* read-only transaction */
     {1836, ELSEWHERE}, /* read-only mode */

@@ -47,7 +47,7 @@ SQL := $(sort $(wildcard sql/*.sql))
 # One line for each command; V=1 shows them whole.
 quiet = $(if $(V),,@echo "  $(1) $(2)" && )
 
-.PHONY: all install run start stop test test-long bench bench-tools clean
+.PHONY: all install uninstall run start stop test test-long bench bench-tools clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
@@ -87,6 +87,10 @@ install: all
 	install -m 644 $(BUILD)/mod_orgs.so "$(DESTDIR)$(LIBEXECDIR)/mod_orgs.so"
 	install -m 755 $(BUILD)/orgsctl "$(DESTDIR)$(PREFIX)/bin/orgsctl"
 	conf/install.sh "$(SYSCONFDIR)/mods-available" "$(LIBEXECDIR)"
+
+uninstall:
+	conf/install.sh -r "$(SYSCONFDIR)/mods-available" "$(LIBEXECDIR)"
+	rm -f "$(DESTDIR)$(LIBEXECDIR)/mod_orgs.so" "$(DESTDIR)$(PREFIX)/bin/orgsctl"
 
 run start:
 	@conf/packages.sh

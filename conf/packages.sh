@@ -46,21 +46,30 @@ for package in $wanted; do
     esac
 done
 
-# php-fpm would start a service: it is unpacked into the build directory instead, which nobody else sees.
+# What would start a service is unpacked into the build directory instead, which nobody else sees.
+unpack() {
+    mkdir -p "$2"
+    echo "Unpacking $1 into $2"
+    (cd "$2" && apt-get download -q "$1" >download.log 2>&1 && dpkg-deb -x "$1"_*.deb . && rm -f "$1"_*.deb) ||
+        echo "$1 cannot be had; see $2/download.log" >&2
+}
 unpack_fpm() {
-    [ "${1-}" = bench ] && [ "$(id -u)" -eq 0 ] || return 0
+    [ "$(id -u)" -eq 0 ] || return 0
     php=${BUILD:-build}/bench/php
     for fpm in /usr/sbin/php-fpm* "$php"/usr/sbin/php-fpm*; do
         [ ! -x "$fpm" ] || return 0
     done
-    mkdir -p "$php"
-    package=$(dpkg-query -W -f='${Package}\n' 'php*-cli' | sed -n 's/^\(php[0-9.]*[0-9]\)-cli$/\1-fpm/p' | tail -n 1)
-    echo "Unpacking $package into $php"
-    (cd "$php" && apt-get download -q "$package" >download.log 2>&1 && dpkg-deb -x "$package"_*.deb . && rm -f "$package"_*.deb) ||
-        echo "php-fpm cannot be had; see $php/download.log" >&2
+    unpack "$(dpkg-query -W -f='${Package}\n' 'php*-cli' | sed -n 's/^\(php[0-9.]*[0-9]\)-cli$/\1-fpm/p' | tail -n 1)" "$php"
+}
+unpack_others() {
+    case ${1-} in
+        bench) unpack_fpm ;;
+        # Debian's own configuration, for the test that installs into it; where it cannot be had, that one is skipped.
+        test) [ -e "${BUILD:-build}/stock/etc/apache2/apache2.conf" ] || unpack apache2 "${BUILD:-build}/stock" ;;
+    esac
 }
 
-[ -n "$missing" ] || { unpack_fpm "$@"; exit 0; }
+[ -n "$missing" ] || { unpack_others "$@"; exit 0; }
 
 [ "$(id -u)" -eq 0 ] || die "Packages are missing; please run as root: apt-get install --no-install-recommends$missing"
 
@@ -77,4 +86,4 @@ if ! install_missing >"$log" 2>&1 && ! { apt-get update -q && install_missing; }
     cat "$log" >&2
     die "The packages could not be installed: apt-get says why above."
 fi
-unpack_fpm "$@"
+unpack_others "$@"

@@ -138,9 +138,9 @@ int main(int argc, char **argv)
     rate = mmap(NULL, orgs_rate_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shape();
     race(rounds);
-    crowd(apr_time_from_sec(100000), 1000000, 40000, 10);
-    crowd(apr_time_from_sec(300000), 2000000, 40000, 10);
+    crowd(apr_time_from_sec(100000), 1000000, 40000, 30);
+    crowd(apr_time_from_sec(300000), 2000000, 40000, 30);
     crowd(apr_time_from_sec(500000), 3000000, 200000, 150000);
-    crowd(apr_time_from_sec(700000), 4000000, 40000, 10);
+    crowd(apr_time_from_sec(700000), 4000000, 40000, 30);
     return wrong;
 }

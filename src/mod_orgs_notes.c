@@ -75,7 +75,7 @@ static void note_database(apr_table_t *notes, apr_pool_t *p, const mod_orgs_slot
         spent += gates->spent;
         retries += gates->retries;
     }
-    apr_table_setn(notes, NOTE_DB_US, apr_psprintf(p, "%" APR_TIME_T_FMT, spent));
+    apr_table_setn(notes, NOTE_DB_US, apr_ltoa(p, (long)spent));
     apr_table_setn(notes, NOTE_RETRIES, apr_itoa(p, retries));
 }
 

@@ -28,6 +28,14 @@ OrgsDBTimeout 20
 <Location "/server-status">
     SetHandler server-status
 </Location>
+# within the mount it is no part of the API
+<Location "/organizations/figures">
+    SetHandler orgs-status
+</Location>
+<Location "/shut">
+    SetHandler orgs-status
+    Require all denied
+</Location>
 <Location "/gated">
     AuthType Orgs
     Require org-member %{HTTP:X-Org}
@@ -131,6 +139,8 @@ is(get('/orgs-status?x=1&format=prometheus&y')->{headers}{'content-type'}, 'text
 is(get("/orgs-status?format=$_")->{status}, 400, "there is no format '$_'") for 'xml', '', 'JSON', 'jsonx';
 is(api(POST => '', url => $httpd->url('/orgs-status'), body => '')->{status}, 405, 'nothing to be posted');
 is(api(HEAD => '', url => $httpd->url('/orgs-status'))->{status}, 200, 'HEAD is fine');
+is_deeply([map { get("/organizations/figures$_")->{json} } '?format=json', '/health'], [get('/orgs-status?format=json')->{json}, {status => 'ok'}], 'a place within the mount does');
+is_deeply([map { get("/shut$_")->{status} } '', '?format=prometheus', '/health'], [403, 403, 403], 'who may look is decided by Require');
 is($db->value("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'orgs'"), $f->{connections_idle}, 'looking opens no connection');
 
 # --- in use, and waiting ----------------------------------------------------------------------------------------------------------
@@ -226,6 +236,7 @@ ok(until_true(8, sub { get("/organizations/$organization->{id}", token => $ada, 
 # --- what may be missing ------------------------------------------------------------------------------------------------------------------------
 
 is($httpd->stop, 0, 'httpd ends');
+is_deeply([$httpd->complaints(qw(ORGS0102 AH01630 AH01631), 'children are killed')], [], 'and had nothing else to complain of');
 is(shared_memory(), $before, 'and leaves no shared memory');
 configtest($second . $settings);
 is(shared_memory(), $before, 'nor does httpd -t');

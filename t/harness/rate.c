@@ -63,6 +63,31 @@ static void shape(void)
     }
 }
 
+/* All at once, and again and again, for one caller whom the table knows: not one too many, not one too few. */
+static void hammer(int times)
+{
+    const orgs_rate_limit_t limit = {PROCESSES * 50000, 3600};
+    int *taken = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    apr_interval_time_t ignored;
+    int process, i;
+
+    *taken = take(-3, limit, apr_time_from_sec(4000), &ignored) == ORGS_RATE_TAKEN;
+    for (process = 0; process < PROCESSES; process++) {
+        if (fork() == 0) {
+            int own = 0;
+
+            for (i = 0; i < times; i++) {
+                own += take(-3, limit, apr_time_from_sec(4000), &ignored) == ORGS_RATE_TAKEN;
+            }
+            __atomic_fetch_add(taken, own, __ATOMIC_SEQ_CST);
+            _exit(0);
+        }
+    }
+    while (wait(NULL) > 0) {
+    }
+    expect("of one caller", *taken, limit.writes);
+}
+
 /* All at once for one caller after the other, each new to the table or not. */
 static void race(int rounds)
 {
@@ -137,6 +162,7 @@ int main(int argc, char **argv)
 
     rate = mmap(NULL, orgs_rate_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     shape();
+    hammer(100000);
     race(rounds);
     crowd(apr_time_from_sec(100000), 1000000, 40000, 30);
     crowd(apr_time_from_sec(300000), 2000000, 40000, 30);

@@ -33,10 +33,13 @@ my $httpd = Orgs::Httpd->start(sub {
         inner    => "$mount<Directory \"$directory/htdocs/v1\">\nRewriteEngine On\nRewriteRule \"^(.*)\$\" \"/organizations/\$1\"\n</Directory>\n",
         index    => "$mount<Directory \"$directory/htdocs/v1\">\nDirectoryIndex /organizations\n</Directory>\n<Directory \"$directory/htdocs/v2\">\nFallbackResource /organizations/$org\n</Directory>\n",
         included => $mount,
+        looking  => "$mount<Directory \"$directory/htdocs\">\nOptions +MultiViews\nCheckSpelling On\n</Directory>\n",
+        macro    => "<Macro Api \$path>\n<Location \$path>\n<IfModule orgs_module>\nSetHandler orgs\n</IfModule>\n</Location>\n</Macro>\nUse Api /a/organizations\nUse Api /b/organizations\n",
+        front    => "ProxyPass \"/\" \"http://" . hostport() . "/\"\n",
         dressed  => $mount . join('', map { "ErrorDocument $_ /error.html\n" } @errors) . "<Location \"/wrong\">\nSetHandler orgs\nOrgsRemoteUser email\n</Location>\n",
         odd      => $mount . "ErrorDocument 404 /organizations\nErrorDocument 401 /organizations/openapi.json\n",
     );
-    return load_modules(qw(brotli expires cache cache_disk cache_socache socache_shmcb include info)) . database_lines() . <<"END"
+    return load_modules(qw(brotli expires macro negotiation speling cache cache_disk cache_socache socache_shmcb include info)) . database_lines() . <<"END"
 LogLevel info orgs:debug
 <Directory "$directory/htdocs">
     Require all granted
@@ -167,6 +170,31 @@ for my $host (qw(path inner)) {
 }
 # these look for files, which a mount is not
 is(get(index => $_, token => $bob)->{status}, 404, "$_ leads nowhere") for '/v1/', '/v2/any';
+
+# --- what would look for files, writes sections, or stands in front ---------------------------------------------------------------------------
+
+put_file('organizations.html', 'a page');
+put_file("organizations/$org.html", 'a page');
+for my $path ('/organizations', "/organizations/$org", "/organizations/$org/members/me") {
+    answers(get(looking => $path, token => $bob), 200, 'MultiViews and CheckSpelling: ' . ($path =~ s/$org/ORG/r));
+}
+problem(get(looking => $_, token => $bob), 404, $_ =~ /x$/ ? 'organization_not_found' : 'not_found', "... not $_") for '/organizations/x', '/organizations/x/member';
+is(get(looking => '/Organisations.html')->{status}, 301, '... files are found as ever');
+for my $path ('/a', '/b') {
+    answers(get(macro => "$path/organizations/$org", token => $bob), 200, "a mount by mod_macro, $path");
+}
+{
+    my $r = get(front => "/organizations/$org", token => $bob);
+    answers($r, 200, 'behind a proxy');
+    is(get(front => "/organizations/$org", token => $bob, headers => {'If-None-Match' => $r->{headers}{etag}})->{status}, 304, '... not modified');
+    my $made = get(front => '/organizations', method => 'POST', token => $ada, json => {name => 'By a proxy'});
+    answers($made, 201, '... a write');
+    is($made->{headers}{location}, "/organizations/$made->{json}{id}", '... which leads there by the same proxy');
+    problem(get(front => $made->{headers}{location}, method => 'PUT', token => $ada, json => {name => 'x' x 70_000}), 413, 'body_too_large', '... too large');
+    problem(get(front => $made->{headers}{location}), 401, 'unauthorized', '... nobody');
+    problem(get(front => $made->{headers}{location}, method => 'PATCH', token => $ada), 405, 'method_not_allowed', '... no such method');
+    is(scalar @{get(front => '/organizations', token => $ada)->{json}}, scalar @{api(GET => '', token => $ada)->{json}}, '... a list');
+}
 
 # --- includes -------------------------------------------------------------------------------------------------------------------------------
 

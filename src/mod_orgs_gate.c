@@ -55,6 +55,17 @@ int mod_orgs_gate_configured(request_rec *r)
     return DECLINED;
 }
 
+/* What comes of a gate is for the log; what comes from behind it is not ours. */
+static int noted(request_rec *r, const mod_orgs_auth_t *auth, int status)
+{
+    mod_orgs_slot_t *slot = mod_orgs_slot(r, 1);
+
+    if (auth->gated && status >= HTTP_BAD_REQUEST && slot->code == NULL) {
+        slot->code = mod_orgs_problem_foreign(status);
+    }
+    return status;
+}
+
 int mod_orgs_gate_authn(request_rec *r)
 {
     mod_orgs_auth_t *auth = mod_orgs_auth_make(r);
@@ -78,7 +89,7 @@ int mod_orgs_gate_authn(request_rec *r)
         /* mod_auth_form keeps the name that was typed */
         r->user = apr_pstrdup(r->pool, lookup->user.email);
     }
-    return status;
+    return noted(r, auth, status);
 }
 
 int mod_orgs_gate_force(request_rec *r)
@@ -112,7 +123,7 @@ int mod_orgs_gate_authz(request_rec *r)
     if (status == HTTP_UNAUTHORIZED && auth->known && (auth->judged || auth->by != MOD_ORGS_BY_REMOTE)) {
         /* other credentials are not what is missing */
         apr_table_unset(r->err_headers_out, "WWW-Authenticate");
-        return HTTP_FORBIDDEN;
+        status = HTTP_FORBIDDEN;
     }
-    return status;
+    return noted(r, auth, status);
 }

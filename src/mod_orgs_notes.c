@@ -29,10 +29,12 @@ request_rec *mod_orgs_notes_ours(request_rec *r)
     return ours;
 }
 
-/* The error's code, also where httpd or another module refused. */
+/* The error's code; below a mount also where httpd or another module refused. */
 static const char *code_of(const request_rec *r, const mod_orgs_slot_t *slot)
 {
-    return slot->code != NULL || r->status < HTTP_BAD_REQUEST ? slot->code : mod_orgs_problem_foreign(r->status);
+    return slot->code != NULL || slot->request == NULL || r->status < HTTP_BAD_REQUEST
+               ? slot->code
+               : mod_orgs_problem_foreign(r->status);
 }
 
 /* The organization that the request is about, and the caller's role in it where they have one. */

@@ -110,6 +110,7 @@ for my $case (
     ["GET /organizations/openapi.json",       {},                                  200, '-',                      '-',     '-',          '-',            0],
     ["GET /closed",                           {token => $ada},                     403, 'forbidden',              '-',     '-',          '-',            0],
     ["GET /gated",                            {token => $ada, headers => {'X-Org' => $id}},     200, '-',         $id,     'admin',      $token_id{ada}, 1],
+    ["GET /gated/absent",                     {token => $ada, headers => {'X-Org' => $id}},     404, '-',         $id,     'admin',      $token_id{ada}, 1],
     ["GET /gated",                            {token => $bob, headers => {'X-Org' => $id}},     403, 'forbidden', $id,     'member',     $token_id{bob}, 1],
     ["GET /gated",                            {token => $ada, headers => {'X-Org' => $absent}}, 403, 'forbidden', $absent, '-',          $token_id{ada}, 1],
     ["GET /gated",                            {token => $ada, headers => {'X-Org' => "\t"}},    403, 'forbidden', '-',     '-',          $token_id{ada}, 1],

@@ -46,6 +46,7 @@ my %host = (
     careless => $common . $by_email =~ s/Require claim.*/Require valid-user/r,
     made     => $common . $by_email =~ s/(OrgsRemoteUser email)/$1\nOrgsRemoteProvision On/r . <<"END",
 <Location "/gate">
+    AuthzSendForbiddenOnFailure On
     OrgsRemoteUser email
     OrgsRemoteProvision On
     <RequireAll>
@@ -110,9 +111,9 @@ sub login {
 for my $case (
     # host, who, status, code, whose account
     [email    => bob        => 200, undef, $bob],
-    [email    => unverified => 401, 'unauthorized'],
-    [email    => unsaid     => 401, 'unauthorized'],
-    [email    => subject    => 401, 'unauthorized'],
+    [email    => unverified => 403, 'forbidden'],
+    [email    => unsaid     => 403, 'forbidden'],
+    [email    => subject    => 403, 'forbidden'],
     [email    => forged     => 401, 'unauthorized'],
     [email    => lookalike  => 403, 'user_unknown'],
     [email    => nobody     => 403, 'user_unknown'],
@@ -127,7 +128,7 @@ for my $case (
     [careless => bob        => 200, undef, $bob],
     [careless => unverified => 200, undef, $ada],
     [made     => newcomer   => 200, undef],
-    [made     => pretender  => 401, 'unauthorized'],
+    [made     => pretender  => 403, 'forbidden'],
 ) {
     my ($host, $who, $status, $code, $user) = @$case;
     my ($cookie) = login($host => $who);
@@ -142,7 +143,7 @@ for my $case ([newcomer => 1], [pretender => 0], [guest => 0]) {
     my ($who, $made) = @$case;
     is(sql_value("SELECT COUNT(*) FROM users WHERE email = '$who\@openid.example'"), $made, "$who: " . ($made ? 'a user' : 'no user'));
 }
-for my $case ([pretender => 401, 0], [guest => 403, 1]) {
+for my $case ([pretender => 403, 0], [guest => 403, 1]) {
     my ($who, $status, $made) = @$case;
     my ($cookie) = login(made => $who);
     is(get(made => '/gate', headers => {Cookie => $cookie})->{status}, $status, "a gate, $who: $status");

@@ -61,12 +61,15 @@ LogLevel info orgs:debug
 <IfModule cgid_module>
     ScriptSock cgid.sock
 </IfModule>
+# as Debian has it
+<Directory "/">
+    Options FollowSymLinks
+    AllowOverride None
+    Require all denied
+</Directory>
 <Directory "$directory/htdocs">
     Require all granted
-    Options +Includes -FollowSymLinks
-</Directory>
-<Directory "/usr/lib/git-core">
-    Require all granted
+    Options Includes
 </Directory>
 END
         . join '', map { "<VirtualHost *:*>\nServerName $_.example\n$host{$_}</VirtualHost>\n" } sort keys %host;

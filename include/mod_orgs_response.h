@@ -7,17 +7,18 @@
 #include "mod_orgs.h"
 #include "mod_orgs_etag.h"
 #include "mod_orgs_request.h"
+#include "orgs_writer.h"
 
-/** Answers 200 with a JSON text as it is. Returns OK. */
+/** Answers 200 with a JSON text as it is, which lives as long as the request. Returns OK. */
 int mod_orgs_response_text(orgs_request_t *rq, const char *text);
 
 /**
  * Answers with one object.
- * @param object takes the reference
+ * @param object a text in one piece, in the request's pool
  * @param tag    of the resource, or NULL
- * @return OK, or a status with a problem prepared
+ * @return OK, or HTTP_NOT_MODIFIED
  */
-int mod_orgs_response_json(orgs_request_t *rq, int status, json_t *object, const mod_orgs_tag_t *tag);
+int mod_orgs_response_json(orgs_request_t *rq, int status, const orgs_writer_t *object, const mod_orgs_tag_t *tag);
 
 /** The path of something below the mount, percent-encoded, in r->pool: what Location and Link say. */
 const char *mod_orgs_response_path(orgs_request_t *rq, const char *below);
@@ -29,7 +30,7 @@ typedef struct mod_orgs_list_t {
     /* the next items: at most limit, after the position */
     const orgs_error_t *(*fetch)(orgs_request_t *rq, apr_pool_t *p, const void *baton, const orgs_position_t *after,
                                  int limit, apr_array_header_t **items);
-    json_t *(*shape)(const void *item);
+    void (*shape)(orgs_writer_t *to, const void *item);
     void (*position)(const void *item, orgs_position_t *at);
     const void *baton; /* for fetch */
     const char *path;  /* of the list, below the mount */

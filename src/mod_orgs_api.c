@@ -36,8 +36,11 @@ void mod_orgs_api_created(orgs_request_t *rq, const char *below, int replayed)
 static int answer_organization(orgs_request_t *rq, int status, const orgs_organization_t *organization)
 {
     const mod_orgs_tag_t tag = {MOD_ORGS_TAG_ORGANIZATION, &organization->id, organization->version};
+    orgs_writer_t text;
 
-    return mod_orgs_response_json(rq, status, orgs_json_organization(organization), &tag);
+    orgs_writer_text(&text, rq->r->pool);
+    orgs_json_organization(&text, organization);
+    return mod_orgs_response_json(rq, status, &text, &tag);
 }
 
 static const orgs_error_t *fetch_organizations(orgs_request_t *rq, apr_pool_t *p, const void *filter,
@@ -46,9 +49,9 @@ static const orgs_error_t *fetch_organizations(orgs_request_t *rq, apr_pool_t *p
     return orgs_store_org_list(&rq->db, p, &rq->lookup->user.id, filter, after, limit, items);
 }
 
-static json_t *shape_organization(const void *item)
+static void shape_organization(orgs_writer_t *to, const void *item)
 {
-    return orgs_json_organization(item);
+    orgs_json_organization(to, item);
 }
 
 static void position_organization(const void *item, orgs_position_t *at)
@@ -180,13 +183,17 @@ int mod_orgs_api_delete_organization(orgs_request_t *rq)
 {
     const orgs_by_t by = mod_orgs_api_by(rq);
     const orgs_error_t *error;
+    orgs_writer_t text;
 
     if (!rq->has_organization) {
         return mod_orgs_api_no_organization(rq);
     }
     error = orgs_store_org_delete(&rq->db, rq->r->pool, &by, &rq->organization,
                                   mod_orgs_etag_versions(rq->r, MOD_ORGS_TAG_ORGANIZATION, &rq->organization));
-    return error != NULL ? mod_orgs_problem(rq, error)
-                         : mod_orgs_response_json(rq, HTTP_OK, orgs_json_organization_deleted(&rq->organization),
-                                                  NULL);
+    if (error != NULL) {
+        return mod_orgs_problem(rq, error);
+    }
+    orgs_writer_text(&text, rq->r->pool);
+    orgs_json_organization_deleted(&text, &rq->organization);
+    return mod_orgs_response_json(rq, HTTP_OK, &text, NULL);
 }

@@ -16,9 +16,9 @@ static const orgs_error_t *fetch_events(orgs_request_t *rq, apr_pool_t *p, const
     return orgs_store_event_list(&rq->db, p, &rq->organization, *(const int *)descending, after->number, limit, items);
 }
 
-static json_t *shape_event(const void *item)
+static void shape_event(orgs_writer_t *to, const void *item)
 {
-    return orgs_json_event(item);
+    orgs_json_event(to, item);
 }
 
 static void position_event(const void *item, orgs_position_t *at)

@@ -14,8 +14,11 @@
 static int answer_view(orgs_request_t *rq, const orgs_license_view_t *view)
 {
     const mod_orgs_tag_t tag = {MOD_ORGS_TAG_LICENSE, &view->organization_id, view->version};
+    orgs_writer_t text;
 
-    return mod_orgs_response_json(rq, HTTP_OK, orgs_json_license_view(view), &tag);
+    orgs_writer_text(&text, rq->r->pool);
+    orgs_json_license_view(&text, view);
+    return mod_orgs_response_json(rq, HTTP_OK, &text, &tag);
 }
 
 int mod_orgs_api_get_license(orgs_request_t *rq)
@@ -85,9 +88,9 @@ static const orgs_error_t *fetch_deployments(orgs_request_t *rq, apr_pool_t *p, 
     return orgs_store_assignment_deployments(&rq->db, p, &rq->organization, after, limit, items);
 }
 
-static json_t *shape_deployment(const void *item)
+static void shape_deployment(orgs_writer_t *to, const void *item)
 {
-    return orgs_json_deployment(item);
+    orgs_json_deployment(to, item);
 }
 
 static void position_deployment(const void *item, orgs_position_t *at)

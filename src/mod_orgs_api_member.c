@@ -24,9 +24,18 @@ static const orgs_error_t *fetch_members(orgs_request_t *rq, apr_pool_t *p, cons
     return orgs_store_member_list(&rq->db, p, &rq->organization, filter, after, limit, items);
 }
 
-static json_t *shape_member(const void *item)
+static int answer_member(orgs_request_t *rq, int status, const orgs_member_t *member)
 {
-    return orgs_json_member(item);
+    orgs_writer_t text;
+
+    orgs_writer_text(&text, rq->r->pool);
+    orgs_json_member(&text, member);
+    return mod_orgs_response_json(rq, status, &text, NULL);
+}
+
+static void shape_member(orgs_writer_t *to, const void *item)
+{
+    orgs_json_member(to, item);
 }
 
 static void position_member(const void *item, orgs_position_t *at)
@@ -127,7 +136,7 @@ int mod_orgs_api_add_member(orgs_request_t *rq)
     }
     mod_orgs_api_created(rq, apr_pstrcat(p, "/", orgs_id_text(p, &member.organization_id), "/members/",
                                          orgs_id_text(p, &member.user_id), NULL), replayed);
-    return mod_orgs_response_json(rq, HTTP_CREATED, orgs_json_member(&member), NULL);
+    return answer_member(rq, HTTP_CREATED, &member);
 }
 
 int mod_orgs_api_get_member(orgs_request_t *rq)
@@ -143,8 +152,7 @@ int mod_orgs_api_get_member(orgs_request_t *rq)
         return mod_orgs_problem_code(rq, ORGS_E_MEMBER_NOT_FOUND);
     }
     error = orgs_store_member_get(&rq->db, rq->r->pool, &rq->organization, &rq->user, &member);
-    return error != NULL ? mod_orgs_problem(rq, error)
-                         : mod_orgs_response_json(rq, HTTP_OK, orgs_json_member(&member), NULL);
+    return error != NULL ? mod_orgs_problem(rq, error) : answer_member(rq, HTTP_OK, &member);
 }
 
 int mod_orgs_api_update_member(orgs_request_t *rq)
@@ -173,20 +181,23 @@ int mod_orgs_api_update_member(orgs_request_t *rq)
         return mod_orgs_api_no_organization(rq);
     }
     error = orgs_store_member_update(&rq->db, rq->r->pool, &by, &rq->organization, user_of(rq), role, &member);
-    return error != NULL ? mod_orgs_problem(rq, error)
-                         : mod_orgs_response_json(rq, HTTP_OK, orgs_json_member(&member), NULL);
+    return error != NULL ? mod_orgs_problem(rq, error) : answer_member(rq, HTTP_OK, &member);
 }
 
 int mod_orgs_api_remove_member(orgs_request_t *rq)
 {
     const orgs_by_t by = mod_orgs_api_by(rq);
     const orgs_error_t *error;
+    orgs_writer_t text;
 
     if (!rq->has_organization) {
         return mod_orgs_api_no_organization(rq);
     }
     error = orgs_store_member_remove(&rq->db, rq->r->pool, &by, &rq->organization, user_of(rq));
-    return error != NULL ? mod_orgs_problem(rq, error)
-                         : mod_orgs_response_json(rq, HTTP_OK,
-                                                  orgs_json_member_deleted(&rq->organization, &rq->user), NULL);
+    if (error != NULL) {
+        return mod_orgs_problem(rq, error);
+    }
+    orgs_writer_text(&text, rq->r->pool);
+    orgs_json_member_deleted(&text, &rq->organization, &rq->user);
+    return mod_orgs_response_json(rq, HTTP_OK, &text, NULL);
 }

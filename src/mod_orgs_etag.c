@@ -8,19 +8,18 @@
 
 #include "orgs_limits.h"
 
-#define OWNER_LEN 6
+#define OWNER_BYTES 6
+#define OWNER_LEN 8
 #define BODY_LEN 22
 
-/* Digest of whose tag it is. */
-static const char *owner_digest(apr_pool_t *pool, mod_orgs_tag_e kind, const orgs_id_t *organization)
+/* Whose tag it is: the last bits of the organization's id, which are random, and differ with the kind. */
+static const char *owner_of(apr_pool_t *pool, mod_orgs_tag_e kind, const orgs_id_t *organization)
 {
-    unsigned char name[1 + sizeof(organization->bytes)];
-    unsigned char digest[ORGS_SHA256_LEN];
+    unsigned char tail[OWNER_BYTES];
 
-    name[0] = (unsigned char)kind;
-    memcpy(name + 1, organization->bytes, sizeof(organization->bytes));
-    orgs_sha256(digest, name, sizeof(name));
-    return apr_pstrndup(pool, orgs_base64url(pool, digest, sizeof(digest)), OWNER_LEN);
+    memcpy(tail, organization->bytes + sizeof(organization->bytes) - sizeof(tail), sizeof(tail));
+    tail[0] = (unsigned char)(tail[0] ^ (unsigned int)kind);
+    return orgs_base64url(pool, tail, sizeof(tail));
 }
 
 const char *mod_orgs_etag_make(apr_pool_t *pool, const mod_orgs_tag_t *tag, const char *body, apr_size_t len)
@@ -29,7 +28,7 @@ const char *mod_orgs_etag_make(apr_pool_t *pool, const mod_orgs_tag_t *tag, cons
 
     orgs_sha256(digest, body, len);
     return apr_psprintf(pool, "\"%" APR_INT64_T_FMT "-%s%.*s\"", tag->version,
-                        owner_digest(pool, tag->kind, tag->organization), BODY_LEN,
+                        owner_of(pool, tag->kind, tag->organization), BODY_LEN,
                         orgs_base64url(pool, digest, sizeof(digest)));
 }
 
@@ -111,7 +110,7 @@ const char *mod_orgs_etag_versions(request_rec *r, mod_orgs_tag_e kind, const or
     if (list == NULL || is_any(list)) {
         return NULL;
     }
-    owner = owner_digest(r->pool, kind, organization);
+    owner = owner_of(r->pool, kind, organization);
     while (count < ORGS_IF_TAGS_MAX && next_entry(&list, &entry)) {
         apr_size_t digits = strspn(entry.opaque, "0123456789");
 

@@ -6,7 +6,6 @@
 #include <apr_strings.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <stdlib.h>
 #include <util_filter.h>
 
 #include "mod_orgs_problem.h"
@@ -19,55 +18,40 @@ static void set_headers(request_rec *r)
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
 }
 
-static int no_memory(orgs_request_t *rq)
+/* Sends a body that lives as long as the request. */
+static int send_body(request_rec *r, const char *body, apr_size_t len)
 {
-    return mod_orgs_problem(rq, orgs_error_cause(rq->r->pool, ORGS_E_INTERNAL_ERROR, "no memory for the answer"));
-}
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
 
-/* The object's text, allocated by jansson; gives the reference back. */
-static char *text_of(json_t *object)
-{
-    char *text = json_dumps(object, JSON_COMPACT);
-
-    json_decref(object);
-    return text;
+    ap_set_content_length(r, (apr_off_t)len);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(body, len, r->pool, bb->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
+    ap_pass_brigade(r->output_filters, bb);
+    return OK;
 }
 
 int mod_orgs_response_text(orgs_request_t *rq, const char *text)
 {
-    apr_size_t len = strlen(text);
-
     set_headers(rq->r);
-    ap_set_content_length(rq->r, (apr_off_t)len);
-    ap_rwrite(text, (int)len, rq->r);
-    return OK;
+    return send_body(rq->r, text, strlen(text));
 }
 
-int mod_orgs_response_json(orgs_request_t *rq, int status, json_t *object, const mod_orgs_tag_t *tag)
+int mod_orgs_response_json(orgs_request_t *rq, int status, const orgs_writer_t *object, const mod_orgs_tag_t *tag)
 {
+    apr_size_t len = orgs_writer_len(object);
     request_rec *r = rq->r;
-    char *text = text_of(object);
-    apr_size_t len;
 
-    if (text == NULL) {
-        return no_memory(rq);
-    }
-    len = strlen(text);
     set_headers(r);
     if (tag != NULL) {
-        const char *etag = mod_orgs_etag_make(r->pool, tag, text, len);
+        const char *etag = mod_orgs_etag_make(r->pool, tag, object->base, len);
 
         apr_table_setn(r->headers_out, "ETag", etag);
         if (r->method_number == M_GET && mod_orgs_etag_none_match(r, etag)) {
-            free(text);
             return HTTP_NOT_MODIFIED;
         }
     }
     r->status = status;
-    ap_set_content_length(r, (apr_off_t)len);
-    ap_rwrite(text, (int)len, r);
-    free(text);
-    return OK;
+    return send_body(r, object->base, len);
 }
 
 const char *mod_orgs_response_path(orgs_request_t *rq, const char *below)
@@ -99,63 +83,48 @@ static void *item_of(const apr_array_header_t *items, int i)
     return items->elts + i * items->elt_size;
 }
 
-/* Appends to the brigade; as jansson wants it. Whoever fills a brigade by apr_brigade_write gets, once the first 8000
- * bytes are full, a bucket for each piece, and each takes 8 kB. */
-static int put(const char *text, size_t len, void *to)
+/* The bucket that is written to has as long as it is only what was there when it was begun: its length is set here. */
+static void close_bucket(orgs_writer_t *to)
 {
-    apr_bucket_brigade *bb = to;
+    apr_bucket_brigade *bb = to->baton;
 
-    while (len > 0) {
-        apr_bucket *last = APR_BRIGADE_LAST(bb);
-        apr_bucket_heap *heap = NULL;
-        apr_size_t room = 0;
-
-        if (!APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_HEAP(last)) {
-            heap = last->data;
-            room = heap->alloc_len - (apr_size_t)last->start - last->length;
-        }
-        if (room == 0) {
-            last = apr_bucket_heap_create(apr_bucket_alloc(APR_BUCKET_BUFF_SIZE, bb->bucket_alloc), APR_BUCKET_BUFF_SIZE,
-                                          apr_bucket_free, bb->bucket_alloc);
-            last->length = 0;
-            APR_BRIGADE_INSERT_TAIL(bb, last);
-            heap = last->data;
-            room = APR_BUCKET_BUFF_SIZE;
-        }
-        if (room > len) {
-            room = len;
-        }
-        memcpy(heap->base + last->start + last->length, text, room);
-        last->length += room;
-        text += room;
-        len -= room;
+    if (to->base != NULL) {
+        APR_BRIGADE_LAST(bb)->length = orgs_writer_len(to);
+        to->base = NULL;
     }
-    return 0;
+    to->at = to->end = NULL;
 }
 
-/* Writes the first count items, with a comma before each that is not the list's first. Zero if memory is short. */
-static int put_items(apr_bucket_brigade *bb, const mod_orgs_list_t *list, const apr_array_header_t *items, int count,
-                     int first)
+/* Whoever fills a brigade by apr_brigade_write gets, once the first 8000 bytes are full, a bucket for each piece, and
+ * each takes 8 kB. */
+static void grow_brigade(orgs_writer_t *to)
 {
+    apr_bucket_brigade *bb = to->baton;
+    char *room = apr_bucket_alloc(APR_BUCKET_BUFF_SIZE, bb->bucket_alloc);
+
+    close_bucket(to);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(room, APR_BUCKET_BUFF_SIZE, apr_bucket_free, bb->bucket_alloc));
+    to->base = to->at = room;
+    to->end = room + APR_BUCKET_BUFF_SIZE;
+}
+
+/* Writes the first count items, with a comma before each that is not the list's first. */
+static void put_items(apr_bucket_brigade *bb, const mod_orgs_list_t *list, const apr_array_header_t *items, int count,
+                      int first)
+{
+    orgs_writer_t to = {NULL, NULL, 0, grow_brigade, NULL, NULL, bb};
     int i;
 
     if (first) {
-        put("[", 1, bb);
+        orgs_writer_raw(&to, "[", 1);
     }
     for (i = 0; i < count; i++) {
-        json_t *object = list->shape(item_of(items, i));
-        int failed;
-
         if (!first || i > 0) {
-            put(",", 1, bb);
+            orgs_writer_raw(&to, ",", 1);
         }
-        failed = json_dump_callback(object, put, bb, JSON_COMPACT);
-        json_decref(object);
-        if (failed) {
-            return 0;
-        }
+        list->shape(&to, item_of(items, i));
     }
-    return 1;
+    close_bucket(&to);
 }
 
 /* Ends an answer whose beginning is on its way, so that no client takes it for whole: httpd then leaves out the last
@@ -205,9 +174,7 @@ static const orgs_error_t *next_batch(orgs_request_t *rq, const mod_orgs_list_t 
     else {
         progress->more = count == limit;
     }
-    if (!put_items(bb, list, items, count, progress->first)) {
-        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "no memory for the answer");
-    }
+    put_items(bb, list, items, count, progress->first);
     progress->first = 0;
     return NULL;
 }
@@ -251,7 +218,7 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
         cut(r, bb);
     }
     else if (!r->header_only) {
-        put("]", 1, bb);
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_immortal_create("]", 1, bb->bucket_alloc));
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
         ap_pass_brigade(r->output_filters, bb);
     }

@@ -107,13 +107,27 @@ const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id)
     return orgs_id_print(apr_palloc(pool, ORGS_ID_TEXT_LEN + 1), id);
 }
 
+/* Writes so many digits that end before end. */
+static void put_digits(char *end, int count, int value)
+{
+    for (; count > 0; count--, value /= 10) {
+        *--end = (char)('0' + value % 10);
+    }
+}
+
 const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at)
 {
     apr_time_exp_t t;
 
     apr_time_exp_gmt(&t, at);
-    apr_snprintf(buffer, ORGS_TIME_TEXT_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1,
-                 t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, (int)(t.tm_usec / 1000));
+    memcpy(buffer, "0000-00-00T00:00:00.000Z", ORGS_TIME_TEXT_LEN + 1);
+    put_digits(buffer + 4, 4, t.tm_year + 1900);
+    put_digits(buffer + 7, 2, t.tm_mon + 1);
+    put_digits(buffer + 10, 2, t.tm_mday);
+    put_digits(buffer + 13, 2, t.tm_hour);
+    put_digits(buffer + 16, 2, t.tm_min);
+    put_digits(buffer + 19, 2, t.tm_sec);
+    put_digits(buffer + 23, 3, t.tm_usec / 1000);
     return buffer;
 }
 
@@ -197,9 +211,31 @@ apr_time_t orgs_clock(void)
     return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
 }
 
+/* Looked up once: OpenSSL 3 looks for an implementation at each use of EVP_sha256(), which costs as much as the digest
+ * of a token does. As old as the process, and never freed. */
+static const EVP_MD *sha256(void)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+    static EVP_MD *fetched;
+    EVP_MD *md = __atomic_load_n(&fetched, __ATOMIC_ACQUIRE);
+    EVP_MD *none = NULL;
+
+    if (md == NULL && (md = EVP_MD_fetch(NULL, "SHA256", NULL)) != NULL
+        && !__atomic_compare_exchange_n(&fetched, &none, md, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        EVP_MD_free(md);
+        md = none;
+    }
+    return md;
+#else
+    return EVP_sha256();
+#endif
+}
+
 void orgs_sha256(unsigned char digest[ORGS_SHA256_LEN], const void *data, apr_size_t len)
 {
-    if (!EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL)) {
+    const EVP_MD *md = sha256();
+
+    if (md == NULL || !EVP_Digest(data, len, digest, NULL, md, NULL)) {
         /* OpenSSL without SHA-256: no digest may then look like another */
         memset(digest, 0, ORGS_SHA256_LEN);
         apr_generate_random_bytes(digest, ORGS_SHA256_LEN);

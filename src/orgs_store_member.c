@@ -97,15 +97,19 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
                              orgs_value_bytes(once != NULL ? once->body : NULL, ORGS_SHA256_LEN)};
     const orgs_error_t *error;
     orgs_outcome_t outcome;
+    orgs_writer_t text;
 
     if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_ADD, params, &outcome)) != NULL) {
         return error;
     }
     if (outcome.refusal == ORGS_E_ALREADY_MEMBER) {
         error = take_answer(p, outcome.answer, member);
-        return error != NULL ? error
-                             : orgs_error_members(p, ORGS_E_ALREADY_MEMBER,
-                                                  json_pack("{s:o}", "member", orgs_json_member(member)));
+        if (error != NULL) {
+            return error;
+        }
+        orgs_writer_text(&text, p);
+        orgs_json_member(&text, member);
+        return orgs_error_members(p, ORGS_E_ALREADY_MEMBER, json_pack("{s:o}", "member", orgs_json_value(&text)));
     }
     if ((error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;

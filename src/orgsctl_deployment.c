@@ -19,6 +19,7 @@ static int list(orgsctl_t *ctl)
     orgs_id_t after = {{0}};
     orgs_license_record_t license;
     apr_array_header_t *items;
+    orgs_writer_t text;
     apr_pool_t *batch;
     orgs_id_t id;
     int i;
@@ -38,7 +39,9 @@ static int list(orgsctl_t *ctl)
         for (i = 0; i < items->nelts; i++) {
             const orgs_deployment_t *item = &APR_ARRAY_IDX(items, i, orgs_deployment_t);
 
-            orgsctl_list_add(out, orgs_json_deployment(item));
+            orgs_writer_text(&text, batch);
+            orgs_json_deployment(&text, item);
+            orgsctl_list_add(out, orgs_json_value(&text));
             after = item->id;
         }
         orgsctl_list_flush(out);

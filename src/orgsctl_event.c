@@ -23,6 +23,7 @@ static int list(orgsctl_t *ctl)
     apr_array_header_t *items;
     orgs_overview_t overview;
     apr_int64_t after = 0;
+    orgs_writer_t text;
     apr_pool_t *batch;
     orgs_id_t id;
     int i;
@@ -46,7 +47,9 @@ static int list(orgsctl_t *ctl)
         for (i = 0; i < items->nelts; i++) {
             const orgs_event_t *event = &APR_ARRAY_IDX(items, i, orgs_event_t);
 
-            orgsctl_list_add(out, orgs_json_event(event));
+            orgs_writer_text(&text, batch);
+            orgs_json_event(&text, event);
+            orgsctl_list_add(out, orgs_json_value(&text));
             after = event->seq;
         }
         orgsctl_list_flush(out);

@@ -91,6 +91,7 @@ static int show(orgsctl_t *ctl)
 static json_t *member_json(apr_pool_t *pool, const json_t *answer)
 {
     orgs_member_t member;
+    orgs_writer_t text;
 
     memset(&member, 0, sizeof(member));
     orgs_answer_id(answer, "organization_id", &member.organization_id);
@@ -99,7 +100,9 @@ static json_t *member_json(apr_pool_t *pool, const json_t *answer)
     member.name = orgs_answer_string(pool, answer, "name");
     member.role = ORGS_ROLE_ADMIN;
     member.joined_at = orgs_answer_time(answer, "joined_at");
-    return orgs_json_member(&member);
+    orgs_writer_text(&text, pool);
+    orgs_json_member(&text, &member);
+    return orgs_json_value(&text);
 }
 
 static int add_admin(orgsctl_t *ctl)

@@ -248,7 +248,8 @@ for my $case (
             . join('', map { "$_\r\n" } grep { rand() < 0.2 } @heads) . (rand() < 0.7 ? "Authorization: Bearer $bob->{token}\r\n" : '')
             . 'Content-Length: ' . length($body) . "\r\nConnection: close\r\n\r\n$body";
         substr $request, rand length $request, 1, chr rand 256 if rand() < 0.1;
-        my ($r) = raw_request($request, half => 1);
+        # an answer to HTTP/0.9 has no head
+        my ($r) = grep { ref } raw_request($request, half => 1);
         push @wrong, [$r, $request] if !$r || $r->{status} >= 500 && $r->{status} != 501 && $r->{status} != 505;
     }
     @wrong = grep { !($_->[0] ? 0 : $_->[1] =~ m{\A[^\r\n]*(?<!HTTP/1\.[01])\r?\n}) } @wrong;   # HTTP/0.9 and the like

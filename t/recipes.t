@@ -19,6 +19,7 @@ my $application = Orgs::Web->start(sub {
     my @told = map { [uc($_->[0]) =~ tr/-/_/r, $_->[1]] } @{$request->{fields}};
     return [200, ['Content-Type' => 'application/json'], JSON::PP::encode_json({path => $request->{path}, told => \@told})];
 });
+my $fastcgi = Orgs::Web->start(sub { my ($request) = @_; return [200, ['Content-Type' => 'application/json'], JSON::PP::encode_json($request)] }, by => 'fastcgi');
 my $git = -x '/usr/lib/git-core/git-http-backend';
 
 my ($secret, $users) = map { top() . "/run/recipes-$_" } qw(secret users);
@@ -48,6 +49,7 @@ RewriteRule "^/rewritten/(.*)" "$directory/tenants/\$1"
 AddOutputFilter INCLUDES .shtml
 END
         app     => recipe('A proxied application', 'http://127.0.0.1:8000' => $application->url('')),
+        fcgi    => recipe('A proxied application', 2, '127.0.0.1:9000' => "127.0.0.1:$fastcgi->{port}"),
         dav     => recipe('WebDAV', '/srv/dav' => "$directory/dav", '/var/lib/apache2/dav-lock' => "$directory/dav-lock"),
         git     => $git ? recipe('git', '/srv/git' => "$directory/git") : '',
         names   => recipe('Names and passwords', '/etc/apache2/orgs.users' => $users),
@@ -56,7 +58,7 @@ END
         both    => recipe('Pages of another origin (CORS)') . recipe('OPTIONS under Require'),
         form    => recipe('A login form', '/etc/apache2/orgs.users' => $users, '/etc/apache2/session.secret' => $secret),
     );
-    return load_modules(qw(cgid cgi dav dav_fs include session session_cookie session_crypto auth_form request)) . database_lines() . <<"END"
+    return load_modules(qw(proxy_fcgi cgid cgi dav dav_fs include session session_cookie session_crypto auth_form request)) . database_lines() . <<"END"
 LogLevel info orgs:debug
 <IfModule cgid_module>
     ScriptSock cgid.sock
@@ -185,6 +187,20 @@ for my $path ("/t/$org/link.txt", "/t/$org/link/report.txt") {
         is($told{AUTHORIZATION}, undef, '... and has no token');
         unlike($r->{body}, qr/\Q$user->{token}\E/, '... anywhere');
     }
+}
+
+{
+    my %forged = map { $_ => 'forged' } qw(ORGS-ROLE ORGS_ROLE Orgs-Org-Id REMOTE_USER REMOTE-USER);
+    status_is(get(fcgi => "/app/$org/x"), 401, 'FastCGI, nobody');
+    status_is(get(fcgi => "/app/$org/x", token => $eve, headers => {%forged}), 403, 'FastCGI, a stranger');
+    my $r = get(fcgi => "/app/$org/x", method => 'POST', token => $bob, body => 'a body', type => 'text/plain', headers => {%forged});
+    status_is($r, 200, 'FastCGI, a member');
+    my $variables = $r->{json}{variables} || {};
+    is_deeply({map { $_ => $variables->{$_} } grep { /^ORGS_|^REMOTE_USER$|^AUTH_TYPE$/ } keys %$variables},
+        {ORGS_USER_ID => $bob->{id}, ORGS_USER_EMAIL => $bob->{email}, ORGS_ORG_ID => $org, ORGS_ROLE => 'member', ORGS_PLAN => 'free', REMOTE_USER => $bob->{email}, AUTH_TYPE => 'Bearer'},
+        '... the application knows who it is') or diag explain $variables;
+    is($r->{json}{body}, 'a body', '... and gets the body');
+    unlike($r->{body}, qr/\Q$bob->{token}\E/, '... and no token');
 }
 
 # --- WebDAV -------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #
 #   my $web = Orgs::Web->start(sub { my ($request) = @_; return [200, ['Content-Type' => 'text/plain'], 'hello'] });
 #   $web->{port}; $web->stop;
+#   Orgs::Web->start(sub {...}, by => 'fastcgi');   # a request is {variables, body}, as FastCGI 1.0 has them
 #
 # A request: {method, path, query, fields: [[name, value], ...] as they were sent, headers: {name in lower case}, body}.
 # The sub runs in one process of its own, a request at a time, each on a connection of its own.
@@ -17,7 +18,8 @@ use Test::More ();
 my %running;
 
 sub start {
-    my ($class, $answer) = @_;
+    my ($class, $answer, %options) = @_;
+    my $serve = ($options{by} // '') eq 'fastcgi' ? \&serve_fastcgi : \&serve;
     my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 100, ReuseAddr => 1) or die "no port: $@";
     my $self = bless {port => $listener->sockport, owner => $$}, $class;
     $self->{pid} = fork // die "fork: $!";
@@ -25,7 +27,7 @@ sub start {
         Test::More->builder->no_ending(1);
         local $SIG{PIPE} = 'IGNORE';
         while (my $client = $listener->accept) {
-            eval { serve($client, $answer); 1 } or print STDERR "a web server: $@";
+            eval { $serve->($client, $answer); 1 } or print STDERR "a web server: $@";
             close $client;
         }
         POSIX::_exit(0);
@@ -53,6 +55,46 @@ sub serve {
     my $text = "HTTP/1.1 $status X\r\nConnection: close\r\nContent-Length: " . length($content) . "\r\n";
     $text .= shift(@$out) . ': ' . shift(@$out) . "\r\n" while @$out;
     print $client "$text\r\n$content";
+    $client->flush;
+}
+
+# Records: version, type, request, length, padding; of types 4 (variables), 5 (body), 6 (answer), 3 (its end).
+sub serve_fastcgi {
+    my ($client, $answer) = @_;
+    my ($bytes, %content, $number) = ('');
+    my $take = sub {
+        my ($length) = @_;
+        while (length $bytes < $length) {
+            sysread $client, $bytes, 65536, length $bytes or die "the client left\n";
+        }
+        return substr $bytes, 0, $length, '';
+    };
+    while (1) {
+        my (undef, $type, $request, $length, $padding) = unpack 'CCnnC', $take->(8);
+        my $content = $take->($length);
+        $take->($padding);
+        $number = $request;
+        $content{$type} .= $content;
+        last if $type == 5 && $length == 0;
+    }
+    # a length is one byte, or four with the first bit set
+    my $length = sub {
+        return unpack('N', substr $content{4}, 0, 4, '') & 0x7fffffff if ord $content{4} >= 128;
+        return ord substr $content{4}, 0, 1, '';
+    };
+    my %variables;
+    while (length $content{4}) {
+        my ($name, $value) = ($length->(), $length->());
+        ($name, $value) = map { substr $content{4}, 0, $_, '' } $name, $value;
+        $variables{$name} = $value;
+    }
+    my ($status, $out, $content) = @{$answer->({variables => \%variables, body => $content{5}})};
+    my $text = "Status: $status\r\n";
+    $text .= shift(@$out) . ': ' . shift(@$out) . "\r\n" while @$out;
+    $text .= "\r\n$content";
+    for my $record ([6, $text], [6, ''], [3, pack 'NCx3', 0, 0]) {
+        print $client pack('CCnnCx', 1, $record->[0], $number, length $record->[1], 0), $record->[1];
+    }
     $client->flush;
 }
 

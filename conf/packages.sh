@@ -29,8 +29,7 @@ wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev li
     mariadb-server-core mariadb-client-core'
 # Another vendor's client library was chosen: the default one might not go with it.
 [ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
-[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl
-    libapache2-mod-auth-openidc curl git nghttp2-client openssl"
+[ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl curl openssl"
 # The peers in Go and PHP. Who is not root does without them, and the bench says so.
 if [ "${1-}" = bench ] && [ "$(id -u)" -eq 0 ]; then
     wanted="$wanted golang-go golang-github-go-sql-driver-mysql-dev php-cli php-mysql libapparmor1 strace"
@@ -38,13 +37,16 @@ fi
 # For the lines that are printed to paste; nothing else needs it.
 [ "$(id -u)" -ne 0 ] || wanted="$wanted curl"
 
-missing=
-for package in $wanted; do
-    case $(dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null) in
-        *' installed'*) ;;
-        *) missing="$missing $package" ;;
-    esac
-done
+missing_of() {
+    for package; do
+        case $(dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null) in
+            *' installed'*) ;;
+            *) printf ' %s' "$package" ;;
+        esac
+    done
+}
+# shellcheck disable=SC2086 # a list of words
+missing=$(missing_of $wanted)
 
 # What would start a service is unpacked into the build directory instead, which nobody else sees.
 unpack() {
@@ -61,29 +63,36 @@ unpack_fpm() {
     done
     unpack "$(dpkg-query -W -f='${Package}\n' 'php*-cli' | sed -n 's/^\(php[0-9.]*[0-9]\)-cli$/\1-fpm/p' | tail -n 1)" "$php"
 }
-unpack_others() {
+# What single tests need, which are skipped where it cannot be had, and say so: modules, clients, and Debian's own
+# configuration, to install into.
+for_single_tests() {
+    extra=$(missing_of git libapache2-mod-auth-openidc nghttp2-client)
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$extra" ] || { [ "$(id -u)" -eq 0 ] && apt_get_install $extra >/dev/null 2>&1; } ||
+        echo "Not installed, so some tests are skipped:$extra" >&2
+    [ -e "${BUILD:-build}/stock/etc/apache2/apache2.conf" ] || unpack apache2 "${BUILD:-build}/stock"
+}
+others() {
     case ${1-} in
         bench) unpack_fpm ;;
-        # Debian's own configuration, for the test that installs into it; where it cannot be had, that one is skipped.
-        test) [ -e "${BUILD:-build}/stock/etc/apache2/apache2.conf" ] || unpack apache2 "${BUILD:-build}/stock" ;;
+        test) for_single_tests ;;
     esac
 }
+apt_get_install() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null
+}
 
-[ -n "$missing" ] || { unpack_others "$@"; exit 0; }
+[ -n "$missing" ] || { others "$@"; exit 0; }
 
 [ "$(id -u)" -eq 0 ] || die "Packages are missing; please run as root: apt-get install --no-install-recommends$missing"
 
 echo "Installing packages:$missing"
-export DEBIAN_FRONTEND=noninteractive
-install_missing() {
-    # shellcheck disable=SC2086 # a list of words
-    apt-get install -y -q --no-install-recommends $missing </dev/null
-}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # A fresh machine has no lists, an old one outdated lists: both are cured by an update.
-if ! install_missing >"$log" 2>&1 && ! { apt-get update -q && install_missing; } >"$log" 2>&1; then
+# shellcheck disable=SC2086 # a list of words
+if ! apt_get_install $missing >"$log" 2>&1 && ! { apt-get update -q && apt_get_install $missing; } >"$log" 2>&1; then
     cat "$log" >&2
     die "The packages could not be installed: apt-get says why above."
 fi
-unpack_others "$@"
+others "$@"

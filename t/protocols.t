@@ -17,7 +17,7 @@ $certificates->own('ca');
 $certificates->issue(server => 'ca', 'IP:127.0.0.1');
 
 my $http2 = ($ENV{ORGS_TEST_MPM} // '') eq 'prefork' || !grep({ -x "$_/nghttp" } split /:/, $ENV{PATH}) ? '' : load_modules('http2');
-diag 'HTTP/2 is not tested here' if $http2 eq '';
+diag 'NEITHER mod_http2 NOR nghttp ARE OF USE HERE: HTTP/2 is not tested' if $http2 eq '';
 my $tls = Orgs::Httpd::free_port();
 my $httpd = Orgs::Httpd->start(sub {
     my ($directory) = @_;

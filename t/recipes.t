@@ -21,6 +21,7 @@ my $application = Orgs::Web->start(sub {
 });
 my $fastcgi = Orgs::Web->start(sub { my ($request) = @_; return [200, ['Content-Type' => 'application/json'], JSON::PP::encode_json($request)] }, by => 'fastcgi');
 my $git = -x '/usr/lib/git-core/git-http-backend';
+diag 'GIT IS NOT INSTALLED HERE: its recipe is not tested' if !$git;
 
 my ($secret, $users) = map { top() . "/run/recipes-$_" } qw(secret users);
 sub put_file {

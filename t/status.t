@@ -232,6 +232,14 @@ $db->start;
 ok(until_true(5, sub { health() == 200 }), 'it is back');
 ok(until_true(8, sub { get("/organizations/$organization->{id}", token => $ada, headers => {Connection => 'close'}); figure('pools_down') == 0 }), 'for every process')
     or diag explain figures();
+$db->freeze;
+{
+    my @took;
+    ok(until_true(8, sub { my $began = time; my $status = health(); push @took, time - $began; $status == 503 }), 'a database that hangs');
+    is(scalar(grep { $_ > 4 } @took), 0, '... is told in two seconds (and some on a noisy machine)') or diag "@took";
+}
+$db->thaw;
+ok(until_true(5, sub { health() == 200 }), '... until it goes on');
 
 # --- what may be missing ------------------------------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,9 @@ my @members = many_members(500);
 # All of them, or event and another one.
 my @mpms = ('event', long_or(1, 0) ? qw(worker prefork) : (qw(worker prefork))[rand 2]);
 
+# httpd's own log ids are the same for two requests now and then
 my $module = <<"CONF";
-@{[database_lines('second')]}
+@{[load_modules('unique_id')]}@{[database_lines('second')]}
 <Location "/organizations">
     SetHandler orgs
 </Location>

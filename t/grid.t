@@ -7,8 +7,9 @@
 use Orgs::Test;
 use Orgs::Endpoints;
 use Orgs::Httpd;
+use Orgs::Points;
 use Orgs::Proxy;
-use List::Util qw(first max shuffle sum);
+use List::Util qw(first);
 use Time::HiRes qw(time sleep);
 
 my $TIMEOUT = 2;
@@ -211,12 +212,6 @@ my (@points, %recorded, $descriptors);
 
 # --- one point -----------------------------------------------------------------------------------------------------------------------
 
-# The server's numbers of connections that are in a transaction. (information_schema.innodb_trx is as old as the last look.)
-sub in_transaction {
-    my $status = join "\n", map { $_->[-1] } sql('SHOW ENGINE INNODB STATUS');
-    return map { /^[^\n]*, ACTIVE .*?(?:MariaDB|MySQL) thread id (\d+)/s ? $1 : () } split /^---TRANSACTION /m, $status;
-}
-
 # The statuses that may be: with the database there and nothing lost in silence, a request succeeds.
 sub allowed {
     my ($point) = @_;
@@ -306,59 +301,13 @@ sub still_working {
 
 # --- all of them, or some ------------------------------------------------------------------------------------------------------------------
 
-my $seed = $ENV{ORGS_TEST_SEED} // int rand 1e6;
-srand $seed;
-my $all = @points;
-my $pattern = $ENV{ORGS_TEST_POINTS};
-@points = shuffle(defined $pattern ? grep { $_->{name} =~ /$pattern/ } @points : @points);
-if (!$ENV{ORGS_TEST_LONG} && !defined $pattern) {
-    # whatever is not yet there comes first: each endpoint, fault and kind of packet
-    my %have;
-    my %new = map { my $point = $_; my @parts = ($point->{endpoint}, $point->{fault}, join ' ', map { $_ // '' } @$point{qw(prepare first)}, @{$point->{packet}}{qw(side kind)});
-        ($point->{name} => scalar grep { !$have{$_}++ } @parts) } @points;
-    @points = ((grep { $new{$_->{name}} } @points), grep { !$new{$_->{name}} } @points);
-    @points = @points[0 .. $SAMPLE - 1] if @points > $SAMPLE;
-}
-cmp_ok($all, '>', 500, "$all points");
-diag "$all points; packets hit: ", join '; ', map { "$_ $recorded{$_}" } sort keys %recorded;
-diag 'ORGS_TEST_SEED=', $seed, ', ', scalar @points, ' points are run';
-my $began = time;
-my @results = map { @$_ } race($WORKERS, sub {
-    my ($number) = @_;
-    my $here = open_host($number);
-    my @mine = map { $_ % $WORKERS == $number ? $points[$_] : () } 0 .. $#points;
-    my @results = map { my $point = $_; eval { run_point($here, $point) } // {name => $point->{name}, status => 'died', took => 0, wrong => ["$@"], late => []} } @mine;
-    $here->{proxy}->end;
-    return \@results;
-});
-my $took = time - $began;
-
-# On a machine that has no time for us an answer may be late, or the time too short for a better one, or for the next
-# requests: such a point is tried again, alone. A lie is one at once.
-my ($worst) = sort { $b->{took} <=> $a->{took} } @results;
-if (my @late = grep { @{$_->{late}} } @results) {
-    my $here = open_host(0);
-    my %point = map { $_->{name} => $_ } @points;
-    for my $late (@late) {
-        my $again = first { !@{run_point($here, $point{$late->{name}})->{late}} } 1 .. 3;
-        push @{$late->{wrong}}, @{$late->{late}}, 'and no better alone' if !$again;
-    }
-    diag scalar @late, " were late, and were tried again alone:\n", map { "    $_->{name}: @{$_->{late}}\n" } @late > 10 ? @late[0 .. 9] : @late;
-    $here->{proxy}->end;
-}
-
-my %count;
-my %class;
-$count{$_->{status}}++ for @results;
-$class{$_->{class} // ''}{$_->{status}}++ for @results;
-is(scalar @results, scalar @points, sprintf '%d of %d points were run, in %d seconds', scalar @results, $all, $took);
-my @wrong = map { "$_->{name}: " . join '; ', @{$_->{wrong}} } grep { @{$_->{wrong}} } @results;
-is(scalar @wrong, 0, 'the truth, in time, with nothing left behind') or diag join "\n", @wrong > 50 ? (@wrong[0 .. 49], '...') : @wrong;
-diag map { my $class = $_; sprintf "%s: %s\n", $class, join ', ', map { "$_ $class{$class}{$_}" } sort keys %{$class{$class}} } sort keys %class;
-diag 'answers: ', join ', ', map { "$_: $count{$_}" } sort keys %count;
-diag map { sprintf "%.2f s: %s\n", @$_{qw(took name)} } (sort { $b->{took} <=> $a->{took} } grep { !$_->{slow} } @results)[0 .. 5];
-diag sprintf 'the worst took %.2f s: %s', $worst->{took}, $worst->{name};
-diag sum(0, map { $_->{redone} // 0 } @results), ' CALLs that were refused were run again whole, ', sum(0, map { $_->{settled} // 0 } @results), ' were settled';
+cmp_ok(scalar @points, '>', 500, scalar(@points) . ' points');
+diag 'packets hit: ', join '; ', map { "$_ $recorded{$_}" } sort keys %recorded;
+@points = chosen($SAMPLE, sub {
+    my ($point) = @_;
+    return ($point->{endpoint}, $point->{fault}, join ' ', map { $_ // '' } @$point{qw(prepare first)}, @{$point->{packet}}{qw(side kind)});
+}, @points);
+run_points($WORKERS, \@points, open => \&open_host, run => \&run_point, close => sub { $_[0]{proxy}->end });
 
 # --- what a client reads then, to the letter -------------------------------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ use JSON::PP ();
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value
-    sql_json uuid raw raw_request parse_answers race until_true long_or expect_log watch_log log_lines json_text hostport
+our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value sql_later
+    move_to sql_json uuid raw raw_request parse_answers race until_true long_or expect_log watch_log log_lines json_text hostport
     test_name top ago port_of many_organizations raw_connection read_some read_all httpd_children drop_clients another_database status_counter done_testing now_ms id_in_sql);
 
 # What Apache::Test wrote down when it configured the server is all we need; finding it out again takes seconds.
@@ -65,6 +65,17 @@ sub long_or {
     return $ENV{ORGS_TEST_LONG} ? $long : $short;
 }
 
+# Where api, sql, orgsctl and all that is made of them turn from now on, in this process, unless they are told otherwise:
+# move_to(host => 'address:port', database => name, defaults => the option file for orgsctl); move_to() is back.
+my %place;
+my %users;
+
+sub move_to {
+    %place = @_;
+    %users = ();
+    return;
+}
+
 # --- requests -----------------------------------------------------------------------------------------------------
 
 # A virtual host of t/conf/extra.conf.in, or the main server.
@@ -84,7 +95,7 @@ sub api {
     my ($method, $path, %options) = @_;
 
     $path = $path eq '' || $path =~ /^\?/ ? "/organizations$path" : "/organizations/$path" if $path !~ m{^[/*]};
-    my $host = hostport($options{vhost});
+    my $host = !$options{vhost} && $place{host} || hostport($options{vhost});
     ($host, $path) = $options{url} =~ m{^http://([^/]+)(/.*)$} if $options{url};
     my %headers = (Host => $host);
     my $token = $options{token};
@@ -267,14 +278,12 @@ sub problem {
 
 # --- users, tokens, organizations -----------------------------------------------------------------------------------
 
-my %users;
-
 # orgsctl(ARGUMENT...): standard output; dies if it fails. orgsctl({...}, ...) with account => root.cnf's name, in => text,
 # fails => 1: then [status, stdout, stderr].
 sub orgsctl {
     my %options = ref $_[0] ? %{shift()} : ();
     my $run = $options{run} // "$top/run/main";
-    my $defaults = $options{defaults} // "$run/" . ($options{account} // 'admin') . '.cnf';
+    my $defaults = $options{defaults} // (!$options{run} && !$options{account} && $place{defaults}) || "$run/" . ($options{account} // 'admin') . '.cnf';
     require File::Temp;
     my ($out, $err, $in) = map { File::Temp->new } 1 .. 3;
     print $in $options{in} // '';
@@ -380,6 +389,19 @@ sub httpd_children {
 sub sql {
     my %options = ref $_[0] ? %{shift()} : ();
     my ($statements) = @_;
+    return rows_of(\%options, $statements, sql_begin(\%options, $statements)->());
+}
+
+# The same, asked on a client of its own name (as => NAME), without waiting: a function that waits, and gives the rows.
+sub sql_later {
+    my ($options, $statements) = @_;
+    my $answer = sql_begin($options, $statements);
+    return sub { rows_of($options, $statements, $answer->()) };
+}
+
+sub sql_begin {
+    my ($options, $statements) = @_;
+    my %options = %$options;
     my $run = $options{run} // "$top/run/main";
     my $cnf = "$run/root.cnf";
     my @more;
@@ -387,18 +409,23 @@ sub sql {
         $cnf = "$run/$options{account}.cnf";
         @more = ("--socket=$run/db/socket", '--database=orgs', "--user=$options{user}") if $options{user};
     }
-    push @more, "--database=$options{database}" if $options{database};
+    my $database = $options{database} // (!$options{run} && $place{database});
+    push @more, "--database=$database" if $database;
     my $text = $statements =~ s/[;\s]*\z//r;
     utf8::encode($text) if utf8::is_utf8($text);
-    my ($answer, $failed) = ask_client([$cnf, @more], $text);
-    if ($options{fails}) {
+    return ask_client($options{as} // '', [$cnf, @more], $text);
+}
+
+sub rows_of {
+    my ($options, $statements, $answer, $failed) = @_;
+    if ($options->{fails}) {
         return $failed ? ($answer =~ /^ERROR (\d+)/m ? $1 : -1) : 0;
     }
     die "sql: $answer\nin: " . substr($statements, 0, 300) if $failed;
     return map { [map { $_ eq 'NULL' ? undef : $_ } split /\t/, $_, -1] } split /\n/, $answer;
 }
 
-# The client is kept, one for each account and process, until an error ends it.
+# The client is kept, one for each account, name and process, until an error ends it.
 my (%clients, $clients_pid);
 
 # The clients of a server that goes away.
@@ -412,13 +439,14 @@ sub drop_clients {
     }
 }
 
+# Gives a function that waits for the answer, and gives it with whether it is an error.
 sub ask_client {
-    my ($arguments, $text) = @_;
+    my ($as, $arguments, $text) = @_;
     if (($clients_pid // 0) != $$) {
         %clients = ();
         $clients_pid = $$;
     }
-    my $name = join "\0", @$arguments;
+    my $name = join "\0", $as, @$arguments;
     my $client = $clients{$name} ||= do {
         require IPC::Open3;
         my $pid = IPC::Open3::open3(my $in, my $out, undef, $ENV{MYSQL}, "--defaults-file=$arguments->[0]",
@@ -430,6 +458,11 @@ sub ask_client {
     local $SIG{PIPE} = 'IGNORE';
     my $end = sprintf 'end of answer %d-%06d', $$, int rand 1e6;
     print {$client->{in}} "$text;\nSELECT '$end';\n";
+    return sub { hear_client($name, $client, $end) };
+}
+
+sub hear_client {
+    my ($name, $client, $end) = @_;
     my ($answer, $failed) = ('', 0);
     while (defined(my $line = readline $client->{out})) {
         return ($answer, $failed) if $line eq "$end\n";

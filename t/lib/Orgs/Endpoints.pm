@@ -9,7 +9,8 @@
 #
 # wrong() compares the answer with the database: what is wrong with it, each a sentence. A write that was answered 2xx is
 # there once, with its event, and answered as it can be read; after 4xx and 503 there is nothing; after 504 it is there
-# whole or not at all. A read is what the main server says; a list may also have been cut so that it shows.
+# whole or not at all. A read is what the main server says; a list may also have been cut so that it shows. What is made of
+# an endpoint may be refused besides: refused => {409 => 'last_admin'}; unled => 1: its organization has no admin then; silent => 1: it changes nothing.
 package Orgs::Endpoints;
 
 use Orgs::Test;
@@ -17,7 +18,7 @@ use Orgs::Story;
 
 use Exporter qw(import);
 
-our @EXPORT = qw(world endpoints request wrong LIST_LENGTH);
+our @EXPORT = qw(world endpoints writes filled request wrong license_held_by LIST_LENGTH);
 
 # three batches
 use constant LIST_LENGTH => 210;
@@ -66,7 +67,7 @@ my @writes = (
     ['remove a member', 'DELETE', '{org}/members/{bob}', undef, 'bob', 'member.remove',
         'SELECT COUNT(*) = 0 FROM memberships WHERE organization_id = {org_sql} AND user_id = {bob_sql}', undef],
     ['assign a license', 'PUT', '{org}/license', {license_id => '{license}'}, '', 'license.assign',
-        'SELECT COUNT(*) FROM licenses WHERE organization_id = {org_sql}', '{org}/license'],
+        'SELECT COUNT(*) FROM licenses WHERE organization_id = {org_sql} AND id = {license_sql}', '{org}/license'],
     ['unassign a license', 'DELETE', '{org}/license', undef, 'held', 'license.unassign',
         'SELECT COUNT(*) = 0 FROM licenses WHERE organization_id = {org_sql}', '{org}/license'],
     ['change a role', 'PUT', '{org}/members/{bob}', {role => 'admin'}, 'bob', 'member.update',
@@ -100,7 +101,10 @@ sub write_endpoint {
         if ($path =~ /\{org\}/) {
             my $organization = $with eq 'bob' ? organization_with($world->{ada}, member => $world->{bob}) : organization($world->{ada});
             @words{qw(org org_sql)} = ($organization->{id}, id_in_sql($organization->{id}));
-            $words{license} = license_held_by($with eq 'held' ? $organization : undef) if $path =~ /license/;
+            if ($path =~ /license/) {
+                $words{license} = license_held_by($with eq 'held' ? $organization : undef);
+                $words{license_sql} = id_in_sql($words{license});
+            }
             $target{headers} = {'If-Match' => $organization->{etag}} if $path eq '{org}' && $method =~ /^(?:PUT|DELETE)$/;
             $target{events} = 1;
         }
@@ -122,7 +126,10 @@ sub read_endpoint {
     return {name => $name, list => $list, before => sub { $target }, warm => sub { $target }};
 }
 
-sub endpoints { my ($world) = @_; return ((map { read_endpoint($world, $_) } @reads), map { write_endpoint($world, $_) } @writes) }
+# These need but the users ada and bob of the world.
+sub writes { my ($world) = @_; return map { write_endpoint($world, $_) } @writes }
+
+sub endpoints { my ($world) = @_; return ((map { read_endpoint($world, $_) } @reads), writes($world)) }
 
 sub request {
     my ($target, $host) = @_;
@@ -141,7 +148,8 @@ sub wrong {
     my ($status, $code) = ($answer->{status}, ref $answer->{json} eq 'HASH' ? $answer->{json}{code} : undef);
     my @wrong;
     if ($status >= 400) {
-        push @wrong, "$status $answer->{body}" if ($refusals{$status} // '') ne ($code // '')
+        my %may = (%refusals, %{$endpoint->{refused} || {}});
+        push @wrong, "$status $answer->{body}" if ($may{$status} // '') ne ($code // '')
             || $answer->{headers}{'content-type'} ne 'application/problem+json' || exists $answer->{headers}{'retry-after'} != ($status == 503);
     }
     return (@wrong, $endpoint->{write} ? write_wrong($endpoint, $target, $answer) : read_wrong($endpoint, $target, $answer));
@@ -175,13 +183,14 @@ sub write_wrong {
         $words->{org_sql} = "X'$made'";
     }
     my @wrong;
+    my $recorded = $endpoint->{silent} ? 0 : $state;
     my ($events) = sql("SELECT COUNT(*), SUM(action = '$endpoint->{action}' AND request_id <=> '$answer->{headers}{'x-request-id'}') "
         . "FROM events WHERE organization_id = $words->{org_sql}");
     push @wrong, "$status, and it is not done" if $status =~ /^2/ && !$state;
-    push @wrong, "$status, but it is done" if $status !~ /^2/ && $status != 504 && $state;
+    push @wrong, "$status, but it is done" if $status !~ /^2/ && $status != 504 && $state && !$endpoint->{silent};
     push @wrong, "$events->[0] events, of them " . ($events->[1] // 0) . ' of this request, where it is ' . ($state ? 'done' : 'not done')
-        if $events->[0] != $target->{events} + $state || ($events->[1] // 0) != $state;
-    push @wrong, sound($words->{org} // $words->{made});
+        if $events->[0] != $target->{events} + $recorded || ($events->[1] // 0) != $recorded;
+    push @wrong, sound({admins => !$endpoint->{unled}}, $words->{org} // $words->{made});
     push @wrong, shown_wrong($endpoint, $target, $answer) if $status =~ /^2/ && !@wrong;
     return @wrong;
 }

@@ -43,7 +43,7 @@ sub chosen {
 
 # The server's numbers of connections that are in a transaction. (information_schema.innodb_trx is as old as the last look.)
 sub in_transaction {
-    my $status = join "\n", map { $_->[-1] } sql('SHOW ENGINE INNODB STATUS');
+    my $status = join "\n", map { $_->[-1] // '' } sql('SHOW ENGINE INNODB STATUS');
     return map { /^[^\n]*, ACTIVE .*?(?:MariaDB|MySQL) thread id (\d+)/s ? $1 : () } split /^---TRANSACTION /m, $status;
 }
 

@@ -125,7 +125,8 @@ unsigned int orgs_conn_marked(const orgs_conn_t *conn)
 
 unsigned int orgs_conn_host(const orgs_conn_t *conn)
 {
-    return conn->host;
+    /* also of an attempt that another thread still makes */
+    return __atomic_load_n(&conn->host, __ATOMIC_RELAXED);
 }
 
 void orgs_conn_set_use(orgs_conn_t *conn, int use)

@@ -282,6 +282,11 @@ void orgs_session_make(MYSQL *my, apr_pool_t *pool, int mariadb, const char *dbn
 
     mysql_thread_init();
     memset(error, 0, sizeof(*error));
+    /* of that Connector/C would wait for the rest, in vain but for ever once the connection is shut */
+    if (mysql_more_results(my)) {
+        orgs_dberr_set(pool, error, ORGS_ER_LOST, "the server has more to say than it was asked");
+        return;
+    }
     /* a transaction, table locks, temporary tables, variables, a clock that stands still: whatever init_connect left */
     if (mysql_reset_connection(my) != 0) {
         orgs_dberr_set(pool, error, mysql_errno(my), mysql_error(my));

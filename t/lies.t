@@ -83,6 +83,7 @@ for my $lie (@lies) {
     push @cases, {method => $text eq $CALL ? 'PUT' : 'GET', what => "$kind of $command $text: $what", status => $text eq $CALL ? 'truth' : 503,
         rule => {side => 'server', kind => $kind, text => "$command $text", how => 'lie', always => 1, %$change}};
 }
+push @cases, {method => 'GET', what => 'more to come after the login', status => 503, rule => {side => 'server', kind => 'ok', text => 'login', how => 'lie', always => 1, at => 3, put => '0a00'}};
 # garbage, from some packet on
 for my $n (1 .. long_or(2000, 50)) {
     my $garbage = int rand 1e9;

@@ -47,7 +47,7 @@ SQL := $(sort $(wildcard sql/*.sql))
 # One line for each command; V=1 shows them whole.
 quiet = $(if $(V),,@echo "  $(1) $(2)" && )
 
-.PHONY: all install uninstall run start stop test test-long bench bench-tools clean
+.PHONY: all install uninstall run start stop test test-long check-asan check-tsan check-valgrind bench bench-tools clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
@@ -104,6 +104,15 @@ test test-long:
 	@conf/packages.sh test
 	@$(MAKE) --no-print-directory all
 	@$(if $(filter test-long,$@),ORGS_TEST_LONG=1 )t/run
+
+check-asan check-tsan check-valgrind:
+	@conf/packages.sh test
+	@t/sanitize $(@:check-%=%) $(TESTS)
+
+# Threads of the code below httpd, for t/sanitize.
+$(BUILD)/harness/%: t/harness/%.c t/harness/atomic.c $(SHARED) | $(BUILD)
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS)
 
 bench:
 	@conf/packages.sh bench

@@ -117,7 +117,7 @@ $(BUILD)/harness/%: t/harness/%.c t/harness/atomic.c $(SHARED) | $(BUILD)
 bench:
 	@conf/packages.sh bench
 	@$(MAKE) --no-print-directory all bench-tools
-	@t/bench/run
+	@t/bench/$(if $(filter budget growth soak,$(BENCH)),$(BENCH),run)
 
 # What t/bench's programs need besides (the peer in Go they build themselves).
 TOOLS = $(BUILD)/bench

@@ -3,6 +3,7 @@
 #   my $before = cpu_of($pid);   # seconds of CPU, those of ended children included
 #   memory_of($pid);             # kilobytes: what they have for themselves and their part of what they share (PSS)
 #   descriptors_of($pid);        # open files and sockets of all of them
+#   switches_of($pid);           # how often one of their threads began to wait
 package Orgs::Bench::Processes;
 use strict;
 use warnings;
@@ -10,7 +11,7 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT = qw(tree_of cpu_of memory_of descriptors_of);
+our @EXPORT = qw(tree_of cpu_of memory_of descriptors_of switches_of);
 
 my $ticks = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 
@@ -65,6 +66,16 @@ sub descriptors_of {
     for my $pid (tree_of(@pids)) {
         opendir my $dir, "/proc/$pid/fd" or next;
         $sum += grep { !/^\./ } readdir $dir;
+    }
+    return $sum;
+}
+
+sub switches_of {
+    my (@pids) = @_;
+    my $sum = 0;
+    for my $file (map { glob "/proc/$_/task/*/status" } tree_of(@pids)) {
+        open my $in, '<', $file or next;
+        while (my $line = <$in>) { $sum += $1 if $line =~ /^voluntary_ctxt_switches:\s+(\d+)/ }
     }
     return $sum;
 }

@@ -1,4 +1,4 @@
-# One window of measuring: a program that asks for a while, beside it what the processes cost.
+# One window of measuring: a program that asks for a while, beside it what the processes cost (their memory after a pause).
 #
 #   my $m = window($instance, pids => [...], seconds => 2, command => [...]);   # {rate, p50, p99, ..., cpu_server, cpu_database, cpu_load, memory, ...}
 #   my $row = together(@windows);      # of several rounds
@@ -21,7 +21,7 @@ sub window {
     my ($server, $database) = (@server ? cpu_of(@server) : 0, cpu_of($instance->{database_pid}));
     open my $out, '-|', @{$options{command}} or die "$options{command}[0]: $!";
     # while all is busy
-    sleep $options{seconds} * 0.6;
+    sleep $options{pause} // $options{seconds} * 0.6;
     my @memory = (@server ? memory_of(@server) : 0, memory_of($instance->{database_pid}));
     my $text = do { local $/; <$out> } // '';
     close $out or die "@{$options{command}}: failed\n";
@@ -38,7 +38,7 @@ sub window {
 # t/bench/load against a server.
 sub load_window {
     my ($instance, $server, $file, %options) = @_;
-    return window($instance, pids => [$server->{pid}, @{$server->{more} || []}], seconds => $options{seconds},
+    return window($instance, pids => [$server->{pid}, @{$server->{more} || []}], seconds => $options{seconds}, pause => $options{pause},
         command => [$instance->tool('load'), '127.0.0.1', $server->{port}, $file, $options{connections}, $options{seconds}, $options{seed} // 1, $options{requests} // 0]);
 }
 

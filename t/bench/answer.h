@@ -11,7 +11,7 @@
 #define ANSWER_HEAD_MAX 16384
 /* how much of a body is kept: of one that nobody looks at, for the message if it is an error's; else */
 #define ANSWER_FEW 400
-#define ANSWER_ALL (8 << 20)
+#define ANSWER_ALL (64 << 20)
 
 typedef enum {
     ANSWER_HEAD,

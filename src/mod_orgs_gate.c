@@ -33,6 +33,33 @@ static int names_the_same(request_rec *r, const mod_orgs_auth_t *from)
     return 1;
 }
 
+/* Whether both lie in one directory. mod_rewrite keeps in filename where it redirects to. */
+static int is_beside(const request_rec *r, const request_rec *other)
+{
+    const char *name = other->canonical_filename != NULL ? other->canonical_filename : other->filename;
+    const char *slash = r->filename != NULL ? strrchr(r->filename, '/') : NULL;
+    const char *other_slash = name != NULL ? strrchr(name, '/') : NULL;
+
+    return slash != NULL && other_slash != NULL && slash - r->filename == other_slash - name
+           && strncmp(r->filename, name, (apr_size_t)(slash - r->filename)) == 0;
+}
+
+/* What a regular expression's named groups found is in the environment. On a redirect within httpd to the same address,
+ * or within a directory, httpd does not match again, and the new request has nothing of it. */
+static void keep_matches(request_rec *r)
+{
+    const apr_array_header_t *before = apr_table_elts(r->prev->subprocess_env);
+    int i;
+
+    for (i = 0; i < before->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(before, i, apr_table_entry_t);
+
+        if (strncmp(entry->key, "MATCH_", 6) == 0 && apr_table_get(r->subprocess_env, entry->key) == NULL) {
+            apr_table_setn(r->subprocess_env, entry->key, entry->val);
+        }
+    }
+}
+
 /* httpd lets a subrequest or an internal redirect in without asking where its configuration is that of a request which
  * was let in. One <LocationMatch> may be the gate of many organizations, and a WebDAV COPY or an include leads from
  * one's to another's: so the answer counts only for the organizations that it was about. */
@@ -42,6 +69,10 @@ int mod_orgs_gate_configured(request_rec *r)
     const mod_orgs_auth_t *auth;
 
     mod_orgs_auth_forget(r);
+    if (r->prev != NULL && r->prev->per_dir_config == r->per_dir_config && mod_orgs_config_is_gated(r)
+        && (strcmp(r->uri, r->prev->uri) == 0 || is_beside(r, r->prev))) {
+        keep_matches(r);
+    }
     if (from == NULL || from->per_dir_config != r->per_dir_config || (auth = mod_orgs_auth_of(from)) == NULL) {
         return DECLINED;
     }

@@ -48,6 +48,16 @@ Alias "/backup/" "$directory/tenants/"
 RewriteEngine On
 RewriteRule "^/rewritten/(.*)" "$directory/tenants/\$1"
 AddOutputFilter INCLUDES .shtml
+ErrorDocument 404 /t/$org/error.html
+ErrorDocument 410 /t/$org/error.html
+Redirect gone "/was-here"
+<Directory "$directory/tenants/$org/deep">
+    RewriteEngine On
+    Options SymLinksIfOwnerMatch
+    RewriteRule "^old\.txt\$" "/t/$org/deep/new.txt"
+    RewriteRule "^up\.txt\$" "/t/$org/report.txt"
+    RewriteRule "^away\.txt\$" "/t/$other/report.txt"
+</Directory>
 END
         app     => recipe('A proxied application', 'http://127.0.0.1:8000' => $application->url('')),
         fcgi    => recipe('A proxied application', 2, '127.0.0.1:9000' => "127.0.0.1:$fastcgi->{port}"),
@@ -110,6 +120,8 @@ sub status_is {
 
 put_file("$directory/tenants/$_/report.txt", "report of $_") for $org, $other;
 put_file("$directory/tenants/$org/deep/down/file.txt", 'deep');
+put_file("$directory/tenants/$org/deep/new.txt", 'new');
+put_file("$directory/tenants/$org/error.html", "an error, told by $org");
 put_file("$directory/tenants/$org/index.html", 'index');
 put_file("$directory/tenants/$org/.htaccess", "Require all granted\n");
 put_file("$directory/tenants/$_", 'report that lies about') for qw(index.html loose.txt);
@@ -136,6 +148,24 @@ for my $case (
     status_is(get(files => $path, token => $bob), $want[2], "a member, $path");
 }
 is(get(files => "/t/$org/report.txt", token => $bob)->{body}, "report of $org", 'it is the file');
+# redirects within httpd, to the same directory and to another
+for my $case (
+    # path, whose token, status, what is told
+    ["/t/$org/deep/old.txt",  $bob,  200, qr/^new$/],
+    ["/t/$org/deep/up.txt",   $bob,  200, qr/^report of $org$/],
+    ["/t/$org/deep/away.txt", $bob,  403, qr/Forbidden/],
+    ["/t/$org/deep/old.txt",  $eve,  403, qr/Forbidden/],
+    ["/t/$org/nothing",       $bob,  404, qr/^an error, told by $org$/],
+    ["/t/$org/deep/nothing",  $bob,  404, qr/^an error, told by $org$/],
+    ['/nothing',              $bob,  404, qr/^an error, told by $org$/],
+    ['/nothing',              $eve,  404, qr/was not found/],
+    ['/was-here',             undef, 410, qr/no longer available/],
+) {
+    my ($path, $user, $status, $told) = @$case;
+    my $r = get(files => $path, $user ? (token => $user) : ());
+    status_is($r, $status, "redirected within httpd, $path");
+    like($r->{body}, $told, shown('... and what is told, ' . $path . ($user ? " $user->{email}" : '')));
+}
 like(get(files => '/page.shtml', token => $bob)->{body}, qr/report of $org/, 'a page that includes it');
 
 # Whoever has no right never gets a word of a file, however the URL is written.

@@ -203,6 +203,29 @@ SKIP: {
         cmp_ok(length $cut->{body}, '<', length $whole->{body}, '... which came early') if $whole->{body};
         diag $cut->{failed} if $ENV{ORGS_TEST_LONG} && $cut->{failed};
     }
+    # clients that leave while the database thinks: streams that end, and connections
+    $proxy->pass;
+    my @faulty = (token => $reader, headers => {Host => 'faulty.example'});
+    until_true(10, sub { curl(GET => "$plain/organizations?limit=1", @faulty)->{status} == 200 });
+    for my $way (grep { $_->[0] eq 'HTTP/1.1' || $_->[0] eq 'h2c' } @ways) {
+        my ($name, $with) = @$way;
+        $proxy->delay(0.3);
+        my @left = race(12, sub {
+            my ($n) = @_;
+            my @write = $n % 2 ? (POST => "$plain/organizations", json => {name => "Left by $name"}) : (GET => "$plain/organizations?limit=1");
+            return curl(shift @write, shift @write, @faulty, @write, with => [@$with, '--max-time', '0.2'])->{status};
+        });
+        is(scalar(grep { $_ == 0 } @left), 12, "$name: 12 clients that do not wait");
+        $proxy->pass;
+        my @come = map { curl(GET => "$plain/organizations?limit=1", @faulty)->{status} } 1 .. 5;
+        is_deeply(\@come, [(200) x 5], '... and those who come are served');
+        # a write that was begun is finished or never was
+        my $id = id_in_sql($reader->{id});
+        my $written = sub { sql_value("SELECT COUNT(*) FROM organizations WHERE name = 'Left by $name' AND created_by = $id") };
+        my $before = $written->();
+        is(sql_value("SELECT COUNT(*) FROM events e JOIN organizations o ON o.id = e.organization_id WHERE o.name = 'Left by $name' AND o.members = 1 AND e.seq = 1"), $before,
+            "... $before writes, each of them whole");
+    }
     $proxy->end;
 }
 

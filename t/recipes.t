@@ -166,6 +166,17 @@ for my $case (
     status_is($r, $status, "redirected within httpd, $path");
     like($r->{body}, $told, shown('... and what is told, ' . $path . ($user ? " $user->{email}" : '')));
 }
+{
+    my $file = "/t/$org/report.txt";
+    my $tag = get(files => $file, token => $bob)->{headers}{etag};
+    for my $case ([200, HEAD => {}], [304, GET => {'If-None-Match' => $tag}], [206, GET => {Range => 'bytes=0-2'}], [416, GET => {Range => 'bytes=1000-'}], [412, GET => {'If-Match' => '"x"'}]) {
+        my ($status, $method, $headers) = @$case;
+        my $r = get(files => $file, method => $method, token => $bob, headers => $headers);
+        status_is($r, $status, join ' ', "$method of a file,", %$headers);
+        like($r->{headers}{'cache-control'} // '', qr/^private/, '... which is for nobody else');
+        status_is(get(files => $file, method => $method, headers => $headers), 401, '... and for nobody');
+    }
+}
 like(get(files => '/page.shtml', token => $bob)->{body}, qr/report of $org/, 'a page that includes it');
 
 # Whoever has no right never gets a word of a file, however the URL is written.

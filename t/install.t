@@ -1,7 +1,9 @@
 # The README's way into a stock Apache of Debian's, and away again: make install, a2enmod orgs, apache2ctl configtest,
 # reload; in a copy of the configuration that Debian ships.
 use Orgs::Test;
+use Orgs::Certificates;
 use Orgs::Httpd;
+use Orgs::Recipe;
 use File::Copy qw(copy);
 use File::Path qw(make_path);
 
@@ -66,8 +68,8 @@ print $envvars "export APACHE_RUN_USER=$user APACHE_RUN_GROUP=@{[scalar getgrgid
     "export APACHE_LOCK_DIR=$here/lock APACHE_LOG_DIR=$here/log\n";
 close $envvars;
 make_path("$here/$_") for qw(run lock log state);
-for my $file ("$etc/apache2.conf", "$etc/ports.conf", "$etc/sites-available/000-default.conf") {
-    write_text($file, text_of($file) =~ s/^Listen 80$/Listen 127.0.0.1:$port/mr =~ s/\*:80>/*:$port>/r =~ s{ /var/www}{ $here/var/www}gr);
+for my $file ("$etc/apache2.conf", "$etc/ports.conf", "$etc/sites-available/000-default.conf", "$etc/mods-available/ssl.conf") {
+    write_text($file, text_of($file) =~ s/^Listen 80$/Listen 127.0.0.1:$port/mr =~ s/\*:80>/*:$port>/r =~ s{([ :])/(var/www|usr/share/apache2)}{$1$here/$2}gr);
 }
 local @ENV{qw(APACHE_CONFDIR APACHE_STATE_DIRECTORY APACHE_HTTPD APACHE_STARTED_BY_SYSTEMD)} = ($etc, "$here/state", $ENV{ORGS_TEST_HTTPD}, 1);
 my $sbin = "$here/usr/sbin";
@@ -156,6 +158,38 @@ ok(until_true(20, sub { !-e "$here/run/apache2.pid" }), '... and it ends');
 works("$ctl start", 'start');
 comes_to(200, $ada, '... serves again');
 is($loaded->(), 'new', '... with the new one');
+
+# --- the README's recipes, and what a2enmod has to enable for each -----------------------------------------------------------
+
+{
+    Orgs::Certificates->new("$here/tls")->own('all', 'DNS:orgs.example.com');
+    write_text("$here/secret", 'a long secret');
+    my $openid = '/etc/apache2/mods-available/auth_openidc.load';
+    copy($openid, "$etc/mods-available") if -e $openid;
+    my %shipped = map { $_ => 1 } map { m{([^/]+)$} } glob "$etc/mods-enabled/*";
+    for my $case (
+        # heading, blocks, and what has to be there
+        ['Static files', [1]],
+        ['A proxied application', [1]],
+        ['A proxied application', [2]],
+        ['WebDAV', [1]],
+        ['git', [1]],
+        ['Names and passwords', [1]],
+        -e $openid ? (['OpenID Connect', [1, 2], '/etc/apache2/session.secret' => "$here/secret"], ['OpenID Connect', [1, 3], '/etc/apache2/session.secret' => "$here/secret"]) : (),
+        ['Client certificates', [1], '/etc/apache2/tls/orgs.pem' => "$here/tls/all.pem", '/etc/apache2/tls/orgs.key' => "$here/tls/all.key", '/etc/apache2/tls/clients-ca.pem' => "$here/tls/all.pem"],
+        ['Pages of another origin (CORS)', [1]],
+        ['OPTIONS under Require', [1]],
+        ['A login form', [1], '/etc/apache2/session.secret' => "$here/secret"],
+    ) {
+        my ($heading, $blocks, @places) = @$case;
+        my @modules = map { recipe_modules($heading, $_) } @$blocks;
+        works("'$sbin/a2enmod' -q @modules", "a2enmod @modules") if @modules;
+        # the places are in the first
+        write_text("$etc/conf-enabled/recipe.conf", join '', map { recipe($heading, $_, $_ == 1 ? @places : ()) } @$blocks);
+        works("$ctl configtest", "apache2ctl configtest: $heading @$blocks", qr/Syntax OK/);
+        unlink "$etc/conf-enabled/recipe.conf", grep { !$shipped{s{.*/}{}r} } glob "$etc/mods-enabled/*";
+    }
+}
 
 # --- and away -----------------------------------------------------------------------------------------------------------------
 

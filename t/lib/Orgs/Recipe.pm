@@ -2,6 +2,7 @@
 #
 #   recipe('Static files', '/srv/tenants' => "$directory/tenants")   # the block below that heading, with places changed
 #   recipe('Static files', 2)                                        # its second block
+#   recipe_modules('WebDAV')                                         # what a2enmod enables for it, as it says
 #
 # A place that is not in the block is a mistake: the README has changed.
 package Orgs::Recipe;
@@ -11,14 +12,14 @@ use warnings;
 
 use Exporter qw(import);
 
-our @EXPORT = qw(recipe);
+our @EXPORT = qw(recipe recipe_modules);
 
 my $top = $ENV{ORGS_TEST_TOP} or die "run this by t/run\n";
-my %blocks;
+my (%blocks, %modules);
 
 sub blocks {
     open my $in, '<', "$top/README.md" or die "README.md: $!";
-    my ($heading, $language) = ('', undef);
+    my ($heading, $language, $prose) = ('', undef, '');
     while (my $line = <$in>) {
         if (defined $language) {
             if ($line =~ /^```$/) {
@@ -30,12 +31,25 @@ sub blocks {
         }
         elsif ($line =~ /^```(\w*)/) {
             $language = $1;
-            push @{$blocks{$heading}}, '' if $language eq 'apache';
+            if ($language eq 'apache') {
+                push @{$blocks{$heading}}, '';
+                push @{$modules{$heading}}, [$prose =~ /`a2enmod\s+([^`]+)`/ ? split ' ', $1 : ()];
+                $prose = '';
+            }
         }
         elsif ($line =~ /^#+ (.*)$/) {
-            $heading = $1;
+            ($heading, $prose) = ($1, '');
+        }
+        else {
+            $prose .= $line;
         }
     }
+}
+
+sub recipe_modules {
+    my ($heading, $number) = @_;
+    blocks() if !%blocks;
+    return @{($modules{$heading} || [])->[($number // 1) - 1] || []};
 }
 
 sub recipe {

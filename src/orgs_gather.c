@@ -28,7 +28,7 @@ struct asker_t {
 
 struct group_t {
     orgs_crowd_t crowd; /* first: it is what the outside sees */
-    asker_t *askers[ORGS_CROWD_MAX]; /* NULL: has left, or been told */
+    asker_t *askers[ORGS_CROWD_MAX]; /* NULL: leads, has left, or been told */
     int refs;
     group_t *spare;
 };
@@ -167,6 +167,10 @@ static orgs_gather_e wait_for_call(orgs_gather_t *gather, asker_t *asker)
     while (asker->role < 0 && (left = asker->deadline - orgs_clock()) > 0) {
         apr_thread_cond_timedwait(asker->called, gather->lock, left);
     }
+    if (asker->role == (int)ORGS_GATHER_LEAD) {
+        /* who leads is gone from here when the answer is there */
+        asker->group->askers[asker->place] = NULL;
+    }
     if (asker->role >= 0) {
         return (orgs_gather_e)asker->role;
     }
@@ -215,8 +219,7 @@ void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
         asker_t *asker = group->askers[i];
 
         group->askers[i] = NULL;
-        /* the leader knows */
-        if (asker != NULL && asker->role < 0) {
+        if (asker != NULL) {
             call(asker, ORGS_GATHER_ANSWERED);
         }
     }

@@ -13,13 +13,13 @@ my $ROUNDS = long_or(40, 3);
 my $top = top();
 
 # organization u has user u as its admin, user u - 1 as a member, and no other
-my $database = another_database('gathered');
-sql({database => 'gathered'}, data_sql($CLIENTS, 2));
+my $database = another_database('orgs_gathered');
+sql({database => 'orgs_gathered'}, data_sql($CLIENTS, 2));
 # long ones, one of a single byte, one that ends like a key that was filled up would not
-sql({database => 'gathered'}, "UPDATE users SET external_id = CASE CAST(SUBSTRING(name, 6) AS UNSIGNED) % 4 WHEN 0 THEN CONCAT(REPEAT('x', 240), name)"
+sql({database => 'orgs_gathered'}, "UPDATE users SET external_id = CASE CAST(SUBSTRING(name, 6) AS UNSIGNED) % 4 WHEN 0 THEN CONCAT(REPEAT('x', 240), name)"
     . " WHEN 1 THEN CONCAT(name, ' ') WHEN 2 THEN CONCAT('\xc3\xa4', name) ELSE name END");
-my %external = map { @$_ } sql({database => 'gathered'}, 'SELECT SUBSTRING(name, 6), external_id FROM users');
-sql({database => 'gathered'}, "UPDATE users SET active = 0 WHERE name = 'User 1'; UPDATE tokens t JOIN users u ON u.id = t.user_id SET t.revoked_at = UTC_TIMESTAMP(3) WHERE u.name = 'User 2'");
+my %external = map { @$_ } sql({database => 'orgs_gathered'}, 'SELECT SUBSTRING(name, 6), external_id FROM users');
+sql({database => 'orgs_gathered'}, "UPDATE users SET active = 0 WHERE name = 'User 1'; UPDATE tokens t JOIN users u ON u.id = t.user_id SET t.revoked_at = UTC_TIMESTAMP(3) WHERE u.name = 'User 2'");
 
 my $passwords = "$top/run/gather-passwords";
 {
@@ -33,7 +33,7 @@ ThreadLimit 100
 ThreadsPerChild 100
 MaxRequestWorkers 100
 MaxSpareThreads 100
-OrgsDBParams "socket=$socket dbname=gathered user=orgs"
+OrgsDBParams "socket=$socket dbname=orgs_gathered user=orgs"
 OrgsDBDefaultsFile "$top/run/main/orgs.cnf"
 OrgsDBTimeout 4
 <Location "/organizations">

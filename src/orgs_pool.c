@@ -282,8 +282,12 @@ static void note_connected(orgs_pool_t *pool, orgs_conn_t *conn)
     }
 }
 
-static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time_t began)
+/* began: since when one waited to connect; asked: since when one connected. */
+static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time_t began, apr_time_t asked,
+                        apr_time_t deadline)
 {
+    /* whose time was up when it had hardly begun, as at the end of settling, knows nothing of the server */
+    int hasty = orgs_clock() >= deadline && deadline - asked < orgs_pool_least(pool);
     apr_ssize_t len = APR_HASH_KEY_STRING;
     unsigned int trouble = (failure->number ^ apr_hashfunc_default(failure->text, &len)) | 1u;
     unsigned int was;
@@ -291,10 +295,12 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time
     count(pool, ORGS_STATS_CONNECT_FAILURES, 1);
     apr_thread_mutex_lock(pool->lock);
     was = pool->trouble;
-    pool->trouble = trouble;
+    if (!hasty) {
+        pool->trouble = trouble;
+    }
     pool->probing = 0;
     /* a server that has no time to greet, but answers, is not down */
-    if (!is_full(failure->number) && !(failure->number == ORGS_ER_LOST && pool->answered > began)) {
+    if (!hasty && !is_full(failure->number) && !(failure->number == ORGS_ER_LOST && pool->answered > began)) {
         pool->doubt = 0;
         set_down(pool, 1);
         pool->retry_at = orgs_clock() + apr_time_from_sec(ORGS_BREAKER_SECONDS);
@@ -313,6 +319,7 @@ static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_us
     apr_time_t began = orgs_clock();
     orgs_dberr_t failure;
     const orgs_error_t *error = may_connect(pool, p, use, &deadline);
+    apr_time_t asked = orgs_clock();
 
     if (error != NULL) {
         return error;
@@ -321,7 +328,7 @@ static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_us
         note_connected(pool, conn);
         return NULL;
     }
-    note_failed(pool, &failure, began);
+    note_failed(pool, &failure, began, asked, deadline);
     return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "%s (%u)", failure.text, failure.number);
 }
 

@@ -66,7 +66,9 @@ sub open_place {
     move_to(host => "127.0.0.1:$host->{plain}", database => $host->{database}, defaults => top() . "/run/$host->{database}.cnf");
     return $host->{here} ||= do {
         my $world = people();
-        +{%$host, world => $world, own => organization($world->{ada}, name => 'Worker'), ways => {map { $_->{name} => $_ } ways($world, @gaps)}};
+        my @own = map { organization($world->{ada}, name => 'Worker') } 1, 2;
+        my @ways = ways($world, $own[1], @gaps);
+        +{%$host, world => $world, own => $own[0], ways => \@ways, way => {map { $_->{name} => $_ } @ways}};
     };
 }
 
@@ -103,7 +105,7 @@ my %faults = (
     'error 1020' => {rule => {fault => 'error', number => 1020}, ends => 'again', where => 'until the end'},
     'KILL QUERY' => {rule => {fault => 'held'}, rival => sub { 'CALL inside_kill(TRUE)' }, ends => 'lost', where => 'anywhere'},
     'KILL' => {rule => {fault => 'held'}, rival => sub { 'CALL inside_kill(FALSE)' }, ends => 'lost', where => 'anywhere'},
-    'the time limit' => {rule => {fault => 'busy'}, ends => 'lost', where => 'anywhere', slow => 1},
+    'the time limit' => {rule => {fault => 'held'}, ends => 'lost', where => 'anywhere', slow => 1},
     'a lock' => {rule => {fault => 'lock'}, before => ['START TRANSACTION', 'SELECT id FROM inside_rows WHERE id = 2 FOR UPDATE'],
         rival => sub { 'CALL inside_wait_again()' }, ends => 'again', where => 'until the end', slow => 1},
     'a deadlock' => {rule => {fault => 'deadlock'}, before => [@heavy, 'SELECT id FROM inside_rows WHERE id = 2 FOR UPDATE'],
@@ -157,7 +159,7 @@ sub go_way {
     my $rival = @script ? rival(@script) : undef;
     my $began = time;
     my $answer = sent($here, $way, $target);
-    my $took = time - $began;
+    my $took = $answer->{took} // time - $began;
     my $seen = seen();
     disarm();
     if ($rival) {
@@ -197,7 +199,9 @@ sub come_by {
 my (@points, %hit);
 {
     my $here = open_place(0);
-    for my $way (ways($here->{world}, @gaps)) {
+    for my $way (@{$here->{ways}}) {
+        # it takes a hundred writes to come by it once
+        next if $way->{aside} && !$ENV{ORGS_TEST_LONG} && ($ENV{ORGS_TEST_POINTS} // '') !~ /clear/;
         my $went = go_way($here, $way, {}, undef);
         my @wrong = way_wrong($way, $went);
         push @wrong, "answered $went->{answer}{status} $went->{answer}{body}" if $went->{answer}{status} ne $way->{normal};
@@ -223,6 +227,7 @@ sub allowed {
     my $ends = $faults{$point->{fault}}{ends};
     my $normal = $way->{normal};
     my $settling = $way->{procedure} =~ /settle/;
+    return $normal if $way->{aside};
     # with others about, the second time may go another way
     return $settling ? "$normal|503|504" : $way->{meanwhile} ? "$normal|503" : $point->{ended} && $normal =~ /^2/ ? $normal : $point->{ended} ? "$normal|503" : '503' if $ends eq 'always';
     return '500' if $ends eq 'never' && !$settling;
@@ -232,14 +237,14 @@ sub allowed {
 
 sub run_point {
     my ($here, $point) = @_;
-    my ($way, $fault, $gap) = ($here->{ways}{$point->{way}}, $faults{$point->{fault}}, $gaps[$point->{gap} - 1]);
+    my ($way, $fault, $gap) = ($here->{way}{$point->{way}}, $faults{$point->{fault}}, $gaps[$point->{gap} - 1]);
     return run_direct($here, $point, $way, $gap) if $fault->{direct};
     my $went = go_way($here, $way, $fault, $gap, {gap => $gap->{number}, %{$fault->{rule}}});
     my ($answer, $took) = @$went{qw(answer took)};
     my (@wrong, @late);
     my $left = $went->{seen}{left};
-    # a trigger is not met by a statement that finds no row
-    my $idle = $fault->{trigger} && $gap->{kind} ne 'INSERT' && $left;
+    # a trigger is not met by a statement that finds no row, nor AFTER one whose row is there already
+    my $idle = $fault->{trigger} && $left && ($gap->{kind} ne 'INSERT' || $fault->{trigger} eq 'AFTER' && $way->{procedure} =~ /settle/);
     push @wrong, 'it did not come to that' if !$idle && ($fault->{ends} eq 'always' ? $left == 1000 : $left);
     push @wrong, still_open($here);
     push @wrong, way_wrong($way, $went);
@@ -267,17 +272,18 @@ sub still_open {
 # How often the CALL was run, under which events: gives whether it was redone, and whether anything was settled.
 sub runs {
     my ($way, $point, $fault, $went, $wrong) = @_;
-    my @calls = grep { $_->{name} ne 'event_settle_v1' && $_->{name} ne 'event_expire_v1' } @{$went->{seen}{calls}};
+    my @calls = grep { $way->{aside} ? $_->{name} eq 'event_expire_v1' : $_->{name} !~ /^event/ } @{$went->{seen}{calls}};
     my $settled = grep { $_->{name} eq 'event_settle_v1' } @{$went->{seen}{calls}};
     my $n = @calls;
     my $events = uniq map { $_->{event} } @calls;
     my $connections = uniq map { $_->{connection} } @calls;
     push @$wrong, "$n CALLs under $events ids" if $n != $events;
     my $ends = $fault->{ends};
-    my $plain = !$way->{first} && !$way->{meanwhile};
+    my $plain = !$way->{first} && !$way->{meanwhile} && !$way->{aside};
     my $done = $way->{normal} =~ /^2/;
     my $last = $gaps[$point->{gap} - 1]{last};
     my $whole = $went->{answer}{status} eq $way->{normal};
+    push @$wrong, 'it was not cleared' if $way->{aside} && $ends =~ /^(?:lost|again)/ && !$went->{target}{cleared};
     if ($plain && !$last && $whole) {
         my $again = $ends =~ /if it waits/ ? $n > 1 : $ends ne 'never' && !($point->{ended} && $done);
         push @$wrong, "$n CALLs, where " . ($again ? 'it had to be run again' : 'it was done') if $n != ($again ? 2 : 1);
@@ -320,13 +326,13 @@ sub run_direct {
     my %session = (as => 'direct', account => 'orgs', user => 'orgs', database => $here->{database});
     my $run = sub { my ($event) = @_; return "CALL $call->{name}($event, $call->{arguments})" };
     my $event = id_in_sql(uuid());
-    my @wrong;
+    my (@wrong, @late);
     arm(@{$way->{first} || []}, {gap => $gap->{number}, fault => 'held'});
     my $rival = rival('CALL inside_wait(1)', 'CALL inside_kill(TRUE)');
     my $began = time;
-    sql({%session, fails => 1}, "SET SESSION tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES'");
+    sql({%session, fails => 1}, "SET SESSION tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES', max_statement_time = 2");
     my $number = sql({%session, fails => 1}, $run->($event));
-    push @wrong, "error $number, not that it was killed" if $number != 1317 && $number != 1213;
+    push @late, "error $number, not that it was killed" if $number != 1317 && $number != 1213;
     push @wrong, 'it did not come to that' if seen()->{left};
     disarm();
     $rival->();
@@ -346,12 +352,14 @@ sub run_direct {
     my ($made) = map { $_->[0] } sql("SELECT HEX(id) FROM organizations WHERE name = '$target->{words}{name}'");
     push @wrong, sound($target->{words}{org} // lc join '-', unpack 'A8 A4 A4 A4 A12', $made);
     push @wrong, 'it is in a transaction' if sql_value(\%session, 'SELECT @@in_transaction');
-    return {name => $point->{name}, class => $point->{fault}, slow => 0, took => time - $began, status => 'direct', wrong => \@wrong, late => []};
+    return {name => $point->{name}, class => $point->{fault}, slow => 0, took => time - $began, status => 'direct', wrong => \@wrong, late => \@late};
 }
 
 # --- all of them, or some ---------------------------------------------------------------------------------------------------------------
 
-diag scalar(grep { $hit{$_->{number}} } @gaps), ' of ', scalar @gaps, ' gaps are come by; not: ', join '; ', map { $_->{name} } grep { !$hit{$_->{number}} } @gaps;
+# what happens now and then is only in a long run; 31001 is for statements that a kill ended without an error
+my @missed = map { $_->{name} } grep { !$hit{$_->{number}} } @gaps;
+is(scalar(grep { !/^event_expire_v1 |: before SIGNAL .* 31001/ } @missed), 0, sprintf '%d of %d gaps are come by', @gaps - @missed, scalar @gaps) or diag join "\n", @missed;
 cmp_ok(scalar @points, '>', 500, scalar(@points) . ' points');
 @points = chosen($SAMPLE, sub { my ($point) = @_; return ($point->{way}, $point->{fault}, "$gaps[$point->{gap} - 1]{procedure} $point->{fault}") }, @points);
 my @results = run_points($WORKERS, \@points, open => \&open_place, run => \&run_point, close => \&close_place);

@@ -11,8 +11,8 @@
 # armed:
 #
 #   error     this number, as a trigger could raise it
-#   held      a busy loop until the rival says go (SLEEP and GET_LOCK would swallow a kill, and so does, sometimes, SELECT ... INTO)
-#   busy      one without an end but the server's own limit
+#   held      a busy loop until the rival says go (SLEEP and GET_LOCK would swallow a kill, and so does, sometimes, SELECT
+#             ... INTO), or the server's own limit ends it
 #   lock      waits for a row that the rival holds
 #   deadlock  takes a row, and waits for one of the rival's, who waits for that
 #
@@ -60,7 +60,9 @@ sub gap {
     $behind =~ s/ THEN\b.*//;
     my ($kind) = $behind =~ /^(?:\w+: )?(\w+)/;
     push @gaps, {number => scalar @gaps + 1, procedure => $procedure, text => substr($behind, 0, 60), whole => $behind, kind => uc($kind // ''), handler => $handler};
-    $made .= "CALL inside_at(@{[scalar @gaps]}); ";
+    my $n = @gaps;
+    # not within a procedure of ours: after a kill in there the handler would run, which a kill here skips
+    $made .= "CALL inside_at($n); WHILE EXISTS (SELECT 1 FROM inside_held WHERE gap = $n AND connection = CONNECTION_ID() AND go < turn) DO BEGIN END; END WHILE; ";
     return;
 }
 
@@ -144,19 +146,19 @@ my $own = <<'SQL';
 CREATE TABLE inside_rules (n INT PRIMARY KEY, gap INT, fault VARCHAR(16), number INT, times INT) ENGINE=MEMORY;
 CREATE TABLE inside_seen (n INT AUTO_INCREMENT PRIMARY KEY, gap INT, connection BIGINT, open BOOLEAN) ENGINE=MEMORY;
 CREATE TABLE inside_calls (n INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(64), event BINARY(16), connection BIGINT, arguments TEXT) ENGINE=MyISAM;
-CREATE TABLE inside_held (turn INT, go INT, connection BIGINT, calls INT) ENGINE=MEMORY;
+CREATE TABLE inside_held (gap INT, turn INT, go INT, connection BIGINT, calls INT) ENGINE=MEMORY;
 CREATE TABLE inside_rows (id INT PRIMARY KEY) ENGINE=InnoDB;
 CREATE TABLE inside_weight (id INT PRIMARY KEY) ENGINE=InnoDB;
-INSERT INTO inside_held VALUES (0, 0, NULL, 0);
+INSERT INTO inside_held VALUES (0, 0, 0, NULL, 0);
 INSERT INTO inside_rows VALUES (1), (2);
 DELIMITER $$
 CREATE PROCEDURE inside_call(IN p_name VARCHAR(64), IN p_event BINARY(16), IN p_arguments TEXT CHARACTER SET utf8mb4)
     INSERT INTO inside_calls (name, event, connection, arguments) VALUES (p_name, p_event, CONNECTION_ID(), p_arguments)$$
-CREATE PROCEDURE inside_here()
-    UPDATE inside_held SET turn = turn + 1, connection = CONNECTION_ID(), calls = (SELECT COUNT(*) FROM inside_calls)$$
+CREATE PROCEDURE inside_here(IN p_gap INT)
+    UPDATE inside_held SET gap = p_gap, turn = turn + 1, connection = CONNECTION_ID(), calls = (SELECT COUNT(*) FROM inside_calls)$$
 CREATE PROCEDURE inside_at(IN p_gap INT)
 BEGIN
-    DECLARE v_n, v_gap, v_number, v_turn, v_go, v_row INT;
+    DECLARE v_n, v_gap, v_number, v_row INT;
     DECLARE v_fault VARCHAR(16);
     INSERT INTO inside_seen (gap, connection, open) VALUES (p_gap, CONNECTION_ID(), @@in_transaction);
     SELECT n, gap, fault, number INTO v_n, v_gap, v_fault, v_number FROM inside_rules WHERE times > 0 ORDER BY n LIMIT 1;
@@ -165,17 +167,13 @@ BEGIN
         IF v_fault = 'error' THEN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = v_number, MESSAGE_TEXT = 'raised by the test';
         ELSEIF v_fault = 'held' THEN
-            CALL inside_here();
-            SELECT turn INTO v_turn FROM inside_held;
-            REPEAT SET v_go = (SELECT go FROM inside_held); UNTIL v_go >= v_turn END REPEAT;
-        ELSEIF v_fault = 'busy' THEN
-            WHILE TRUE DO SET v_row = 1; END WHILE;
+            CALL inside_here(p_gap);
         ELSEIF v_fault = 'lock' THEN
-            CALL inside_here();
+            CALL inside_here(0);
             SELECT id INTO v_row FROM inside_rows WHERE id = 2 FOR UPDATE;
         ELSEIF v_fault = 'deadlock' THEN
             SELECT id INTO v_row FROM inside_rows WHERE id = 1 FOR UPDATE;
-            CALL inside_here();
+            CALL inside_here(0);
             SELECT id INTO v_row FROM inside_rows WHERE id = 2 FOR UPDATE;
         END IF;
     END IF;
@@ -183,19 +181,21 @@ END$$
 CREATE PROCEDURE inside_trigger()
 BEGIN
     DECLARE v_n, v_number INT;
-    SELECT n, number INTO v_n, v_number FROM inside_rules WHERE times > 0 AND fault = 'trigger';
-    IF v_n IS NOT NULL THEN
+    DECLARE v_fault VARCHAR(16);
+    SELECT n, fault, number INTO v_n, v_fault, v_number FROM inside_rules WHERE times > 0 ORDER BY n LIMIT 1;
+    IF v_fault = 'trigger' THEN
         UPDATE inside_rules SET times = times - 1 WHERE n = v_n;
         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = v_number, MESSAGE_TEXT = 'raised by a trigger of the test';
     END IF;
 END$$
 CREATE PROCEDURE inside_wait(IN p_turn INT)
 BEGIN
-    DECLARE v_turn, v_tries INT DEFAULT 0;
+    DECLARE v_come BOOLEAN DEFAULT FALSE;
+    DECLARE v_tries INT DEFAULT 0;
     REPEAT
-        SELECT turn, v_tries + 1 INTO v_turn, v_tries FROM inside_held;
-        IF v_turn < p_turn THEN DO SLEEP(0.001); END IF;
-    UNTIL v_turn >= p_turn OR v_tries > 3000 END REPEAT;
+        SELECT turn >= p_turn OR go >= 1000, v_tries + 1 INTO v_come, v_tries FROM inside_held;
+        IF NOT v_come THEN DO SLEEP(0.001); END IF;
+    UNTIL v_come OR v_tries > 30000 END REPEAT;
 END$$
 CREATE PROCEDURE inside_go()
     UPDATE inside_held SET go = turn$$
@@ -254,7 +254,7 @@ my $pending;
 sub arm {
     my $n = 0;
     my @rules = map { sprintf '(%d, %d, "%s", %s, %d)', ++$n, $_->{gap} // 0, $_->{fault}, $_->{number} // 'NULL', $_->{times} // 1 } @_;
-    sql('UPDATE inside_held SET turn = 0, go = 0, connection = NULL, calls = 0; DELETE FROM inside_rules; DELETE FROM inside_seen; DELETE FROM inside_calls'
+    sql('UPDATE inside_held SET gap = 0, turn = 0, go = 0, connection = NULL, calls = 0; DELETE FROM inside_rules; DELETE FROM inside_seen; DELETE FROM inside_calls'
         . (@rules ? '; INSERT INTO inside_rules VALUES ' . join ',', @rules : ''));
     return;
 }

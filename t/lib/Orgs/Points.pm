@@ -54,7 +54,7 @@ sub run_points {
         my ($number) = @_;
         my $here = $how{open}->($number);
         my @mine = map { $_ % $workers == $number ? $points->[$_] : () } 0 .. $#$points;
-        my @results = map { my $point = $_; eval { $how{run}->($here, $point) } // {name => $point->{name}, status => 'died', took => 0, wrong => ["$@"], late => []} } @mine;
+        my @results = map { tried($here, $_, %how) } @mine;
         $how{close}->($here);
         return \@results;
     });
@@ -67,6 +67,11 @@ sub run_points {
     return @results;
 }
 
+sub tried {
+    my ($here, $point, %how) = @_;
+    return eval { $how{run}->($here, $point) } // {name => $point->{name}, status => 'died', took => 0, wrong => [], late => ["$@"]};
+}
+
 # On a machine that has no time for us an answer may be late, or the time too short for a better one, or for the next
 # requests: such a point is tried again, alone. A lie is one at once.
 sub try_again {
@@ -75,7 +80,7 @@ sub try_again {
     my $here = $how{open}->(0);
     my %point = map { $_->{name} => $_ } @$points;
     for my $late (@late) {
-        my $again = first { !@{$how{run}->($here, $point{$late->{name}})->{late}} } 1 .. 3;
+        my $again = first { !@{tried($here, $point{$late->{name}}, %how)->{late}} } 1 .. 3;
         push @{$late->{wrong}}, @{$late->{late}}, 'and no better alone' if !$again;
     }
     diag scalar @late, " were late, and were tried again alone:\n", map { "    $_->{name}: @{$_->{late}}\n" } @late > 10 ? @late[0 .. 9] : @late;

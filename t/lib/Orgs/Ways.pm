@@ -1,7 +1,7 @@
 # The ways through the procedures: requests, and what befalls them, that lead by every statement there is.
 #
 #   my $world = people();                    # where move_to() was
-#   for my $way (ways($world, @gaps)) { ... }
+#   for my $way (ways($world, $own, @gaps)) { ... }   # an organization that is written to, without end
 #
 # A way is an endpoint of Orgs::Endpoints, for request() and wrong(), and besides:
 #
@@ -12,6 +12,7 @@
 #   first       the rules of Orgs::Inside that break it before it comes to what it is about
 #   after       SQL that puts right what it did to others
 #   send, check what asks, and what finds the wrong, where it is not request() and wrong()
+#   aside       nobody waits for it: it happens after a request, now and then
 #   errors      (with first) only what cannot be foreseen befalls it: it is about what follows an error
 package Orgs::Ways;
 
@@ -21,6 +22,7 @@ use Orgs::Endpoints;
 use Exporter qw(import);
 use List::Util qw(first);
 use MIME::Base64 qw(encode_base64);
+use Time::HiRes qw(time);
 
 our @EXPORT = qw(people ways);
 
@@ -250,16 +252,56 @@ sub provision {
         $options{meanwhile} ? (meanwhile => {gap => gap_of($gaps, 'user_provision_v1', ''), sql => $options{meanwhile}}) : ()};
 }
 
+# What is kept for a day only is cleared after one write in many: writes until one is followed by that, and one more,
+# which is not begun before the first is through with it.
+sub expire {
+    my ($world, $own) = @_;
+    my $n = 0;
+    my $write = sub {
+        my ($host) = @_;
+        my $answer = request({method => 'PUT', path => $own->{id}, token => $world->{ada}, json => {name => 'Much written ' . ++$n}}, $host);
+        die "a write: $answer->{status} $answer->{body}" if $answer->{status} != 200;
+        return $answer;
+    };
+    my $before = sub {
+        my %words = (mark => uuid());
+        sql('INSERT INTO events (id, at, action, expires_at) VALUES (' . id_in_sql($words{mark}) . ", UTC_TIMESTAMP(3) - INTERVAL 2 DAY, 'abandoned', UTC_TIMESTAMP(3) - INTERVAL 1 DAY); "
+            . 'UPDATE events SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 DAY WHERE organization_id = ' . id_in_sql($own->{id}) . ' AND answer IS NOT NULL ORDER BY seq DESC LIMIT 10');
+        $words{kept} = sql_value('SELECT COUNT(*) FROM events WHERE expires_at < UTC_TIMESTAMP(3) AND organization_id IS NOT NULL') or $write->() and die 'there is nothing to clear';
+        return {words => \%words};
+    };
+    my $send = sub {
+        my ($target, $host) = @_;
+        my $worst = 0;
+        for (1 .. 5000) {
+            my $began = time;
+            $write->($host);
+            $worst = time - $began if time - $began > $worst;
+            last if sql_value("SELECT COUNT(*) FROM inside_calls WHERE name = 'event_expire_v1'");
+        }
+        return {%{$write->($host)}, took => $worst};
+    };
+    my $check = sub {
+        my ($target) = @_;
+        my ($left) = sql('SELECT SUM(id = ' . id_in_sql($target->{words}{mark}) . '), SUM(organization_id IS NOT NULL) FROM events WHERE expires_at < UTC_TIMESTAMP(3)');
+        my ($mark, $kept) = map { $_ // 0 } @$left;
+        $target->{cleared} = !$mark;
+        return !$mark == !$kept ? () : "half of it is cleared: of the marks $mark are left, of the answers $kept";
+    };
+    return {name => 'clear what is old', procedure => 'event_expire_v1', normal => 200, before => $before, send => $send, check => $check, write => 1, aside => 1};
+}
+
 sub ways {
-    my ($world, @gaps) = @_;
+    my ($world, $own, @gaps) = @_;
     my %normal = ('create an organization' => 201, 'add a member' => 201);
     my %endpoint = map { $_->{name} => +{%$_, normal => $normal{$_->{name}} // 200, procedure => $procedure{$_->{name}}} } writes($world);
     my @plain = map { my $endpoint = $_; +{%$endpoint, before => sub { different_target($world, $endpoint, {}) }} } map { $endpoint{$_->{name}} } writes($world);
     my @provision = (
         provision(\@gaps, 'make a user'),
         provision(\@gaps, 'make a user, who was made', meanwhile => "INSERT INTO users (id, email, created_at) VALUES ({new_sql}, '{email}', UTC_TIMESTAMP(3))"));
-    return (@plain, $provision[0], (map { different_way($world, \@gaps, $endpoint{$_->[0]}, @$_[1, 2]) } @different), $provision[1],
-        after_errors(\@gaps, @plain, $provision[0]));
+    my $expire = expire($world, $own);
+    return (@plain, $provision[0], $expire, (map { different_way($world, \@gaps, $endpoint{$_->[0]}, @$_[1, 2]) } @different), $provision[1],
+        after_errors(\@gaps, @plain, $provision[0], $expire));
 }
 
 1;

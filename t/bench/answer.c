@@ -13,7 +13,7 @@ void answer_begin(answer_t *answer, bool whole)
     answer->status = 0;
     answer->closes = false;
     answer->whole = whole;
-    answer->head_len = answer->body_len = 0;
+    answer->head_len = answer->body_len = answer->line_len = 0;
 }
 
 /* Of a field of the head, by its name and colon; NULL without. */
@@ -74,12 +74,16 @@ static bool between_chunks(answer_t *answer, char byte)
             answer->part = answer->left > 0 ? ANSWER_CHUNK_DATA : ANSWER_TRAILER;
             answer->line_len = 0;
         }
-        else if (byte != '\r') {
+        else if (byte == ';') {
+            answer->line_len = 1; /* an extension, which nobody needs */
+        }
+        else if (byte != '\r' && answer->line_len == 0) {
             answer->left = answer->left * 16 + (uint64_t)(byte <= '9' ? byte - '0' : (byte | 32) - 'a' + 10);
         }
     }
     else if (answer->part == ANSWER_CHUNK_END) {
         answer->part = byte == '\n' ? ANSWER_CHUNK_SIZE : ANSWER_CHUNK_END;
+        answer->line_len = 0;
     }
     else if (byte == '\n') {
         if (answer->line_len == 0) {

@@ -29,7 +29,7 @@ typedef struct {
     bool closes;         /* the connection, after it */
     bool whole;          /* the body is kept */
     uint64_t left;       /* of the body or the chunk */
-    size_t line_len;     /* of a trailer's line */
+    size_t line_len;     /* of a trailer's line; of a chunk's first one: an extension has begun */
     char *body;          /* what is kept of it, without chunks */
     size_t body_len;
     size_t body_room;

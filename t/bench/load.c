@@ -4,7 +4,8 @@
  *
  * A line of FILE is a request: method, path, token, status that is wanted, text that must be in the body, body, with tabs
  * between. They are chosen at random, the same ones for the same SEED; `each` takes each of them once, in order.
- * After SECONDS, or after so many REQUESTS (0: no limit), no more are sent and the rest has GRACE seconds to be answered.
+ * After SECONDS, or after so many REQUESTS (0: no limit), no more are sent; after SECONDS the rest has BENCH_GRACE (30)
+ * more to be answered.
  *
  * The status of every answer is looked at, and the body of one in SAMPLE. A kept connection that ends where an answer
  * should begin was idle for the server, which may close it: the request is sent again, `retried` counts that and its
@@ -27,7 +28,6 @@
 
 #include "answer.h"
 
-#define GRACE 30
 #define SAMPLE 16
 
 typedef struct {
@@ -248,7 +248,7 @@ static void finish(connection_t *c)
     in_time += at <= ends;
     last_answer = at;
     c->used = true;
-    if (c->answer.closes) {
+    if (c->answer.closes && c->fd >= 0) {
         close_connection(c);
         reconnects++;
     }
@@ -367,6 +367,8 @@ int main(int argc, char **argv)
     int connections = argc > 4 ? atoi(argv[4]) : 0;
     connection_t *all;
     uint64_t began;
+    const char *given = getenv("BENCH_GRACE");
+    uint64_t grace = given != NULL ? strtoull(given, NULL, 10) : 30;
     double cpu_before;
     int i, n;
 
@@ -391,7 +393,7 @@ int main(int argc, char **argv)
         active++;
         next(&all[i]);
     }
-    while (active > 0 && (ends == UINT64_MAX || now() < ends + GRACE * 1000000ull)) {
+    while (active > 0 && (ends == UINT64_MAX || now() < ends + grace * 1000000)) {
         n = epoll_wait(epoll, events, (int)(sizeof(events) / sizeof(events[0])), 100);
         for (i = 0; i < n; i++) {
             look(events[i].data.ptr, events[i].events);

@@ -80,8 +80,12 @@ sub try_again {
     my $here = $how{open}->(0);
     my %point = map { $_->{name} => $_ } @$points;
     for my $late (@late) {
-        my $again = first { !@{tried($here, $point{$late->{name}}, %how)->{late}} } 1 .. 3;
-        push @{$late->{wrong}}, @{$late->{late}}, 'and no better alone' if !$again;
+        my $good = first {
+            my $again = tried($here, $point{$late->{name}}, %how);
+            push @{$late->{wrong}}, @{$again->{wrong}};
+            !@{$again->{late}};
+        } 1 .. 3;
+        push @{$late->{wrong}}, @{$late->{late}}, 'and no better alone' if !$good;
     }
     diag scalar @late, " were late, and were tried again alone:\n", map { "    $_->{name}: @{$_->{late}}\n" } @late > 10 ? @late[0 .. 9] : @late;
     $how{close}->($here);

@@ -255,6 +255,7 @@ sub run_point {
     # where much time passes, a busy machine may make another fault of it
     @seen{qw(redone settled)} = runs($way, $point, $fault, $went, $point->{slow} ? \@late : \@wrong) if !$idle;
     push @late, still_working($here, $fault, $went, \@wrong);
+    push @{$point->{slow} ? \@late : \@wrong}, 'the connection was not kept' if $fault->{ends} =~ /^(?:again|never)/ && !$idle && !$went->{kept};
     return {%seen, wrong => \@wrong, late => \@late};
 }
 
@@ -305,10 +306,10 @@ sub still_working {
         my $answer = request($next);
         $statuses{$answer->{status}}++;
         my ($name) = sql("SELECT name FROM organizations WHERE id = " . id_in_sql($here->{own}{id}));
-        push @$wrong, "the next write: $answer->{status}, and the name is $name->[0]" if ($answer->{status} == 200) != ($name->[0] eq "Worker $here->{turn}");
+        push @$wrong, "the next write: $answer->{status}, and the name is $name->[0]" if $next->{method} eq 'PUT' && ($answer->{status} == 200) != ($name->[0] eq "Worker $here->{turn}");
     }
     my ($next) = map { $_->{connection} } grep { $_->{name} eq 'organization_update_v1' } @{seen()->{calls}};
-    push @$wrong, 'the connection was not kept' if $fault->{ends} =~ /^(?:again|never)/ && ($next // 0) != $last;
+    $went->{kept} = ($next // 0) == ($last // 0);
     push @$wrong, still_open($here);
     return map { "the next requests: $statuses{$_} times $_" } grep { $_ != 200 } keys %statuses;
 }

@@ -197,7 +197,7 @@ my @cases = (
     ),
     ['true',          "host=127.0.0.1 ssl_mode=disabled",     200, 'login', undef],
 );
-my $configuration = "OrgsDBDefaultsFile $db->{run}/orgs.cnf\nOrgsDBTimeout 2\nOrgsDBMax 1\nLogLevel info\n";
+my $configuration = "OrgsDBDefaultsFile $db->{run}/orgs.cnf\nOrgsDBTimeout @{[$ENV{ORGS_TEST_UNDER} ? 20 : 2]}\nOrgsDBMax 1\nLogLevel info\n";
 for my $n (0 .. $#cases) {
     my ($server, $parameters) = @{$cases[$n]};
     $parameters .= ' user=orgs' if $parameters !~ /user=/;

@@ -1,6 +1,7 @@
 # Plots as SVG, with nothing but text.
 #
-#   bars('title', {title => ..., groups => [{name => ..., bars => [[name, value, label], ...]}, ...]}, ...)
+#   bars('title', {title => ..., groups => [{name => ..., bars => [[name, value, label, whether it is a limit], ...]}, ...]}, ...): a limit's
+#       bar ends where it leaves the picture
 #   lines('title', {title => ..., x => 'what', y => 'what', lines => [{name => ..., points => [[x, y], ...]}]}, ...)   # both axes logarithmic
 package Orgs::Bench::Plot;
 use strict;
@@ -26,7 +27,9 @@ sub bars {
     my ($title, @panels) = @_;
     my ($content, $y, $width) = ('', 50, 860);
     for my $panel (@panels) {
-        my ($most) = sort { $b <=> $a } 1e-9, map { map { $_->[1] } @{$_->{bars}} } @{$panel->{groups}};
+        my @bars = map { @{$_->{bars}} } @{$panel->{groups}};
+        my @shown = grep { !$_->[3] } @bars;
+        my ($most) = sort { $b <=> $a } 1e-9, map { $_->[1] } @shown ? @shown : @bars;
         $content .= words(20, $y + 12, $panel->{title}, 'font-weight' => 'bold');
         $y += 22;
         for my $group (@{$panel->{groups}}) {
@@ -34,6 +37,7 @@ sub bars {
             for my $bar (@{$group->{bars}}) {
                 my ($name, $value, $label) = @$bar;
                 my $length = 400 * $value / $most;
+                ($length, $label) = (430, "\x{2192} $label") if $length > 430;
                 $content .= words(200, $y + 12, $name, 'text-anchor' => 'end') . sprintf("<rect x=\"208\" y=\"%d\" width=\"%.1f\" height=\"14\" fill=\"%s\"/>\n", $y + 1, $length, $COLOUR{$name} // '#888')
                     . words(214 + $length, $y + 12, $label, fill => '#333');
                 $y += 18;

@@ -31,7 +31,7 @@ sub machine {
         [go => first_line('go version') || 'none'],
         [php => $fpm ? first_line("'$fpm' -v") : 'none'],
         [commit => first_line('git rev-parse --short HEAD') || '?'],
-        ['httpd, settings' => "$Orgs::Bench::Servers::PROCESSES processes of $Orgs::Bench::Servers::THREADS threads (160 for worker where more connections than threads are measured), MaxKeepAliveRequests 0, the module's defaults; no access log"],
+        ['httpd, settings' => "$Orgs::Bench::Servers::PROCESSES processes of $Orgs::Bench::Servers::THREADS threads (160 for worker where more connections than threads are measured), MaxKeepAliveRequests 0, " . ($Orgs::Bench::Servers::DIRECTIVES || "the module's defaults") . '; no access log'],
         ['database, settings' => join ', ', map { "$_=$settings{$_}" } sort keys %settings],
         ['Go, settings' => "$Orgs::Bench::Servers::GO_CONNECTIONS connections to the database, GOMAXPROCS as it is by itself"],
         ['PHP, settings' => "$Orgs::Bench::Servers::PHP_CHILDREN children (static), opcache, PDO persistent, " . (Orgs::Bench::Servers::native() ? 'statements prepared by the server' : 'statements prepared by PDO (its default, and faster here)') . ', behind event and mod_proxy_fcgi'],
@@ -119,7 +119,7 @@ sub write {
         svg => $self->plot,
     );
     for my $kind (sort keys %files) {
-        open my $out, '>', "$base.$kind" or die "$base.$kind: $!";
+        open my $out, ">:encoding(UTF-8)", "$base.$kind" or die "$base.$kind: $!";
         print $out $files{$kind};
         close $out;
     }
@@ -134,7 +134,7 @@ sub plot {
         push @panels, $panel{$title} = {title => $title, groups => []} if !$panel{$title};
         my $groups = $panel{$title}{groups};
         push @$groups, {name => "$row->{connections} connections", bars => []} if !@$groups || $groups->[-1]{name} ne "$row->{connections} connections";
-        push @{$groups->[-1]{bars}}, [$row->{server}, $row->{rate}, sprintf '%s/s, p99 %s ms', number($row->{rate}), number($row->{p99})];
+        push @{$groups->[-1]{bars}}, [$row->{server}, $row->{rate}, sprintf('%s/s, p99 %s ms', number($row->{rate}), number($row->{p99})), $row->{server} =~ /^(?:L1|plain)$/];
     }
     return Orgs::Bench::Plot::bars('Requests a second', @panels);
 }

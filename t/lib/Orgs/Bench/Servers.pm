@@ -8,7 +8,10 @@ use IO::Socket::INET ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our ($PROCESSES, $THREADS, $GO_CONNECTIONS, $PHP_CHILDREN) = (2, 64, 16, 16);
+our ($PROCESSES, $THREADS) = ($ENV{BENCH_PROCESSES} || 2, $ENV{BENCH_THREADS} || 64);
+our ($GO_CONNECTIONS, $PHP_CHILDREN) = ($ENV{BENCH_GO_CONNECTIONS} || 16, $ENV{BENCH_PHP_CHILDREN} || 16);
+# more of ours, with semicolons between: BENCH_DIRECTIVES='OrgsDBMax 4; OrgsDBKeep 4'
+our $DIRECTIVES = $ENV{BENCH_DIRECTIVES} // '';
 my %started;
 
 sub mpm_lines {
@@ -35,7 +38,7 @@ sub httpd {
         my ($directory) = @_;
         open my $out, '>', "$directory/htdocs/file.txt" or die "file.txt: $!";
         print $out "a line of a file\n" x 60;
-        return mpm_lines($options{threads} // $THREADS) . $instance->database_lines . <<"END" . ($options{more} // '') }, mpm => $options{mpm} // 'event');
+        return mpm_lines($options{threads} // $THREADS) . $instance->database_lines . <<"END" . join("\n", split /;\s*/, $DIRECTIVES) . "\n" }, mpm => $options{mpm} // 'event');
 LoadModule bench_constant_module $constant
 <Location "/organizations">
     SetHandler orgs

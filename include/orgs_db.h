@@ -65,6 +65,7 @@ orgs_value_t orgs_value_null(void);
 orgs_value_t orgs_value_int(apr_int64_t number);
 orgs_value_t orgs_value_time(apr_time_t at);             /* -1: null */
 orgs_value_t orgs_value_bytes(const void *bytes, apr_size_t len);
+orgs_value_t orgs_value_blob(const void *bytes, apr_size_t len); /* of which the server takes parts */
 orgs_value_t orgs_value_string(const char *string);      /* NULL: null */
 orgs_value_t orgs_value_id(const orgs_id_t *id);         /* NULL: null */
 

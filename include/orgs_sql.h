@@ -17,59 +17,33 @@
 /* The columns of an organization. */
 #define ORGS_SQL_ORGANIZATION "o.id, o.name, o.description, o.active, o.version, o.created_at, o.updated_at"
 
-/* The hot question, which is one whatever the caller is known by: the token's column, where a user comes from, and the
- * condition. It always has a row, for its first column: a server that was made read-only meanwhile has a successor, which
- * knows better. Its second column is the number of the question. */
+/* The hot question, of as many as ask it together: a row for each, its second column the asker's number. Parameters: what
+ * the callers are known by, each filled up with zeros to the same length; the organizations, zeros for none; how many they
+ * are. It is one whatever callers are known by: the token's column, where a user comes from, and the condition. There is a
+ * row also for who is nobody, because of the first column: a server that was made read-only meanwhile has a successor,
+ * which knows better.
+ * The casts have the length of ORGS_CROWD_MAX: a statement keeps the length that it was first executed with. */
 #define ORGS_LOOKUP_COLUMNS "wibbbibbbbiittbtiibbitttbbi"
 #define ORGS_SQL_READ_ONLY "CONCAT(@@global.read_only) NOT IN ('0', 'OFF')"
-#define ORGS_SQL_LOOKUP(number, token, questions, users, known, organization) \
-    "SELECT " ORGS_SQL_READ_ONLY ", " number ", u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", " \
+#define ORGS_SQL_LOOKUP(token, users, known) \
+    "SELECT " ORGS_SQL_READ_ONLY ", q.number, u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", " \
     "m.role, m.joined_at, o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, " \
     "l.status, IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
-    "FROM schema_version v " questions "LEFT JOIN (" users ") ON " known " AND u.active " \
-    "LEFT JOIN organizations o ON o.id = " organization " " \
+    "FROM settings s JOIN numbers q LEFT JOIN (" users ") ON " known " AND u.active " \
+    "LEFT JOIN organizations o ON o.id = SUBSTR(CAST(? AS BINARY(256)), q.number * 16 + 1, 16) " \
     "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
-    "LEFT JOIN licenses_v1 l ON l.organization_id = o.id " \
-    "LEFT JOIN settings s ON s.id = 1 WHERE v.id = 1"
-
-/* By what a caller may be known. Zeros fill a key up where several travel together. */
-#define ORGS_SQL_BY_TOKEN(number, questions, key, organization) \
-    ORGS_SQL_LOOKUP(number, "t.id", questions, "tokens t JOIN users u ON u.id = t.user_id", \
-                    "t.hash = " key " AND t.revoked_at IS NULL " \
-                    "AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3))", organization)
-#define ORGS_SQL_BY(column) ORGS_SQL_LOOKUP("0", "NULL", "", "users u", "u." column " = ?", "?")
-#define ORGS_SQL_MANY_BY(column, questions) \
-    ORGS_SQL_LOOKUP("q.number", "NULL", questions, "users u", "u." column " = TRIM(TRAILING x'00' FROM q.known)", "q.organization")
-
-/* Several questions, a row each: how long a key is at most, and what follows the first. */
-#define ORGS_SQL_QUESTIONS(bytes, more) \
-    "JOIN (SELECT 0 AS number, CAST(? AS BINARY(" bytes ")) AS known, CAST(? AS BINARY(16)) AS organization" more ") q "
-#define ORGS_SQL_ONE_MORE(number, bytes) " UNION ALL SELECT " #number ", CAST(? AS BINARY(" bytes ")), CAST(? AS BINARY(16))"
-#define ORGS_SQL_2(bytes) ORGS_SQL_ONE_MORE(1, bytes)
-#define ORGS_SQL_4(bytes) ORGS_SQL_2(bytes) ORGS_SQL_ONE_MORE(2, bytes) ORGS_SQL_ONE_MORE(3, bytes)
-#define ORGS_SQL_8(bytes) \
-    ORGS_SQL_4(bytes) ORGS_SQL_ONE_MORE(4, bytes) ORGS_SQL_ONE_MORE(5, bytes) ORGS_SQL_ONE_MORE(6, bytes) \
-    ORGS_SQL_ONE_MORE(7, bytes)
-#define ORGS_SQL_16(bytes) \
-    ORGS_SQL_8(bytes) ORGS_SQL_ONE_MORE(8, bytes) ORGS_SQL_ONE_MORE(9, bytes) ORGS_SQL_ONE_MORE(10, bytes) \
-    ORGS_SQL_ONE_MORE(11, bytes) ORGS_SQL_ONE_MORE(12, bytes) ORGS_SQL_ONE_MORE(13, bytes) ORGS_SQL_ONE_MORE(14, bytes) \
-    ORGS_SQL_ONE_MORE(15, bytes)
-
-/* The hot question as it is asked: alone, and by so many together. Parameters: for each what the caller is known by, and
- * the organization. */
-#define ORGS_HOT(X, many) \
-    X(LOOKUP_##many, ORGS_LOOKUP_COLUMNS, 2 * many, \
-      ORGS_SQL_BY_TOKEN("q.number", ORGS_SQL_QUESTIONS("32", ORGS_SQL_##many("32")), "q.known", "q.organization")) \
-    X(LOOKUP_EMAIL_##many, ORGS_LOOKUP_COLUMNS, 2 * many, \
-      ORGS_SQL_MANY_BY("email", ORGS_SQL_QUESTIONS("254", ORGS_SQL_##many("254")))) \
-    X(LOOKUP_EXTERNAL_ID_##many, ORGS_LOOKUP_COLUMNS, 2 * many, \
-      ORGS_SQL_MANY_BY("external_id", ORGS_SQL_QUESTIONS("255", ORGS_SQL_##many("255"))))
+    "LEFT JOIN licenses_v1 l ON l.organization_id = o.id WHERE s.id = 1 AND q.number < ?"
+#define ORGS_SQL_KNOWN_BY(column, len, all) \
+    column " = TRIM(TRAILING x'00' FROM SUBSTR(CAST(? AS BINARY(" #all ")), q.number * " #len " + 1, " #len "))"
 
 #define ORGS_STATEMENTS(X) \
-    X(LOOKUP, ORGS_LOOKUP_COLUMNS, 2, ORGS_SQL_BY_TOKEN("0", "", "?", "?")) \
-    X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 2, ORGS_SQL_BY("email")) \
-    X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 2, ORGS_SQL_BY("external_id")) \
-    ORGS_HOT(X, 2) ORGS_HOT(X, 4) ORGS_HOT(X, 8) ORGS_HOT(X, 16) \
+    X(LOOKUP, ORGS_LOOKUP_COLUMNS, 3, \
+      ORGS_SQL_LOOKUP("t.id", "tokens t JOIN users u ON u.id = t.user_id", \
+                      "t.hash = SUBSTR(CAST(? AS BINARY(512)), q.number * 32 + 1, 32) AND t.revoked_at IS NULL " \
+                      "AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3))")) \
+    X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", "users u", ORGS_SQL_KNOWN_BY("u.email", 254, 4064))) \
+    X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 3, \
+      ORGS_SQL_LOOKUP("NULL", "users u", ORGS_SQL_KNOWN_BY("u.external_id", 255, 4080))) \
     X(ORG_LIST, "bbbittbb", 6, \
       "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
       "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \

@@ -6,7 +6,8 @@
 
 #include <apr.h>
 
-typedef enum { ORGS_NULL, ORGS_INT, ORGS_BYTES, ORGS_TIME } orgs_type_e;
+/* ORGS_BLOB: bytes that are no text, whatever the connection's character set; of parameters only. */
+typedef enum { ORGS_NULL, ORGS_INT, ORGS_BYTES, ORGS_TIME, ORGS_BLOB } orgs_type_e;
 
 /* A parameter, or a column of a row. Bytes end with a NUL beyond len. */
 typedef struct orgs_value_t {

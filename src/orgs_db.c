@@ -365,6 +365,13 @@ orgs_value_t orgs_value_bytes(const void *bytes, apr_size_t len)
     return value;
 }
 
+orgs_value_t orgs_value_blob(const void *bytes, apr_size_t len)
+{
+    orgs_value_t value = {ORGS_BLOB, 0, bytes, len};
+
+    return value;
+}
+
 orgs_value_t orgs_value_string(const char *string)
 {
     return orgs_value_bytes(string, string != NULL ? strlen(string) : 0);

@@ -49,50 +49,48 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     license->status = orgs_row_string(rows, 0, LICENSE_STATUS);
 }
 
-/* By what the caller may be known: the statements, alone and together, and what it means that they find nobody. */
-#define MANY(symbol) {ORGS_SQL_##symbol##_2, ORGS_SQL_##symbol##_4, ORGS_SQL_##symbol##_8, ORGS_SQL_##symbol##_16}
-static const int arities[] = {2, 4, 8, ORGS_CROWD_MAX};
+/* By what the caller may be known: the statement, the bytes of a key in it, and what it means that nobody is found. */
 static const struct {
-    orgs_sql_e alone;
-    orgs_sql_e many[sizeof(arities) / sizeof(arities[0])];
+    orgs_sql_e sql;
+    apr_size_t len;
     orgs_error_e nobody;
-} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, MANY(LOOKUP), ORGS_E_UNAUTHORIZED},
-            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, MANY(LOOKUP_EMAIL), ORGS_E_USER_UNKNOWN},
-            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, MANY(LOOKUP_EXTERNAL_ID), ORGS_E_USER_UNKNOWN}};
+} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_SHA256_LEN, ORGS_E_UNAUTHORIZED},
+            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_EMAIL_MAX, ORGS_E_USER_UNKNOWN},
+            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_EXTERNAL_ID_MAX, ORGS_E_USER_UNKNOWN}};
 
 /* One's question, in one piece. */
 typedef struct {
-    int about; /* whether an organization is asked for */
-    orgs_id_t organization;
-    apr_size_t len;
+    orgs_id_t organization; /* zeros: about none */
     char key[ORGS_EXTERNAL_ID_MAX];
 } question_t;
 
-static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
-                                     orgs_rows_t *rows)
+/* Asks so many questions in one statement. */
+static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const void *const *questions, int count,
+                                   orgs_rows_t *rows)
 {
-    const orgs_value_t params[] = {orgs_value_bytes(key->bytes, key->len), orgs_value_id(organization)};
+    apr_size_t len = keys[kind].len;
+    apr_size_t n = (apr_size_t)count;
+    char *known = apr_palloc(p, n * len);
+    orgs_id_t organizations[ORGS_CROWD_MAX];
+    const orgs_value_t params[] = {orgs_value_blob(known, n * len),
+                                   orgs_value_blob(organizations, n * sizeof(organizations[0])), orgs_value_int(count)};
+    apr_size_t i;
 
-    return orgs_db_read(db, p, ORGS_USE_HOT, keys[key->kind].alone, params, rows);
+    for (i = 0; i < n; i++) {
+        const question_t *question = questions[i];
+
+        memcpy(known + i * len, question->key, len);
+        organizations[i] = question->organization;
+    }
+    return orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].sql, params, rows);
 }
 
-/* Asks what all of a crowd want to know; whoever is not there leaves nulls. */
-static void ask_for_all(orgs_db_t *db, orgs_key_e kind, orgs_crowd_t *crowd)
+static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const question_t *question,
+                                     orgs_rows_t *rows)
 {
-    orgs_value_t params[2 * ORGS_CROWD_MAX];
-    int size = 0;
-    int i;
+    const void *one = question;
 
-    while (arities[size] < crowd->count) {
-        size++;
-    }
-    for (i = 0; i < arities[size]; i++) {
-        const question_t *question = i < crowd->count ? crowd->questions[i] : NULL;
-
-        params[2 * i] = question != NULL ? orgs_value_bytes(question->key, question->len) : orgs_value_null();
-        params[2 * i + 1] = orgs_value_id(question != NULL && question->about ? &question->organization : NULL);
-    }
-    crowd->error = orgs_db_read(db, crowd->pool, ORGS_USE_HOT, keys[kind].many[size], params, &crowd->rows);
+    return ask_all(db, p, kind, &one, 1, rows);
 }
 
 /* Copies what concerns the question of this number. */
@@ -114,30 +112,22 @@ static const orgs_error_t *copy_answer(apr_pool_t *p, const orgs_crowd_t *crowd,
 }
 
 /* Asks, alone or together with others. */
-static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
+static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const question_t *question,
                                orgs_rows_t *rows)
 {
-    orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)key->kind);
+    orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)kind);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
     apr_time_t began = orgs_clock();
     const orgs_error_t *error;
     orgs_crowd_t *crowd;
     orgs_gather_e role;
-    question_t question;
     int number;
 
-    if (gather == NULL || key->len > sizeof(question.key)) {
-        return ask_alone(db, p, key, organization, rows);
-    }
-    memset(&question, 0, offsetof(question_t, key));
-    question.len = key->len;
-    memcpy(question.key, key->bytes, key->len);
-    if (organization != NULL) {
-        question.about = 1;
-        question.organization = *organization;
+    if (gather == NULL) {
+        return ask_alone(db, p, kind, question, rows);
     }
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
-    role = orgs_gather_join(gather, p, &question, offsetof(question_t, key) + key->len, began + db->left, &crowd,
+    role = orgs_gather_join(gather, p, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &crowd,
                             &number);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     orgs_db_spend(db, began);
@@ -146,34 +136,44 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *k
         return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "no connection became free in time");
     }
     if (role == ORGS_GATHER_ALONE) {
-        error = ask_alone(db, p, key, organization, rows);
+        error = ask_alone(db, p, kind, question, rows);
         orgs_gather_done(gather, NULL);
         return error;
     }
     if (role == ORGS_GATHER_LEAD) {
         orgs_stats_add(stats, ORGS_STATS_TOGETHER, crowd->count);
-        ask_for_all(db, key->kind, crowd);
+        crowd->error = ask_all(db, crowd->pool, kind, crowd->questions, crowd->count, &crowd->rows);
         orgs_gather_done(gather, crowd);
     }
     error = copy_answer(p, crowd, number, rows);
     orgs_gather_take(gather, crowd);
     /* it may be another's question that the server does not like */
-    return error != NULL && error->code != ORGS_E_UNAVAILABLE ? ask_alone(db, p, key, organization, rows) : error;
+    return error != NULL && error->code != ORGS_E_UNAVAILABLE ? ask_alone(db, p, kind, question, rows) : error;
 }
 
 const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *key, const orgs_id_t *organization,
                                 orgs_lookup_t *found)
 {
     const orgs_error_t *error;
+    question_t question;
     orgs_rows_t rows;
 
     memset(found, 0, sizeof(*found));
-    error = ask(db, p, key, organization, &rows);
+    /* nobody is known by a longer one */
+    if (key->len > keys[key->kind].len) {
+        return orgs_error_make(p, keys[key->kind].nobody);
+    }
+    memset(&question, 0, sizeof(question));
+    memcpy(question.key, key->bytes, key->len);
+    if (organization != NULL) {
+        question.organization = *organization;
+    }
+    error = ask(db, p, key->kind, &question, &rows);
     if (error != NULL) {
         return error;
     }
     if (rows.count == 0) {
-        return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "the schema has no version");
+        return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "a row is missing in settings or numbers");
     }
     if (!orgs_row_id(&rows, 0, USER_ID, &found->user.id)) {
         return orgs_error_make(p, keys[key->kind].nobody);

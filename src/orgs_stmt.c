@@ -7,9 +7,7 @@
 #include <apr_time.h>
 #include <string.h>
 
-#include "orgs_limits.h"
-
-#define PARAMS_MAX (2 * ORGS_CROWD_MAX)
+#define PARAMS_MAX 16
 #define COLUMNS_MAX 32
 /* what of a value is fetched with its row; longer ones are asked for */
 #define INLINE_LEN 160
@@ -93,7 +91,8 @@ static int bind_params(MYSQL_STMT *stmt, const orgs_value_t *params, int count, 
             binds[i].buffer = (void *)(apr_uintptr_t)&params[i].number;
             break;
         case ORGS_BYTES:
-            binds[i].buffer_type = MYSQL_TYPE_STRING;
+        case ORGS_BLOB:
+            binds[i].buffer_type = params[i].type == ORGS_BLOB ? MYSQL_TYPE_BLOB : MYSQL_TYPE_STRING;
             binds[i].buffer = (void *)(apr_uintptr_t)params[i].bytes;
             binds[i].buffer_length = (unsigned long)params[i].len;
             break;

@@ -116,7 +116,7 @@ for my $way (sort keys %ways) {
 
 # --- what befalls the statement that carries them --------------------------------------------------------------------------------------
 
-my %row = (side => 'server', kind => 'row', text => 'execute SELECT FROM schema_version');
+my %row = (side => 'server', kind => 'row', text => 'execute SELECT FROM settings');
 for my $fault (
     ['cut before it arrives', {how => 'before'}], ['cut when it ran', {how => 'ran'}], ['cut among the rows', {%row, n => 3, how => 'before'}],
     ['a read-only server', {how => 'error', error => 1290}], ['too many statements', {how => 'error', error => 1461}], ['killed', {how => 'error', error => 1317}],
@@ -125,7 +125,7 @@ for my $fault (
     my ($name, $rule) = @$fault;
     $proxy->delay(0.02);
     # the first may be one's own, and the second and third are crowds'
-    $proxy->arm(map { {side => 'client', kind => 'execute', text => 'SELECT FROM schema_version', n => $_, %$rule} } 2, 1);
+    $proxy->arm(map { {side => 'client', kind => 'execute', text => 'SELECT FROM settings', n => $_, %$rule} } 2, 1);
     is_deeply([crowd('token', 2)], [], "$name: all are answered all the same");
     is(scalar @{$proxy->seen->{fired}}, 2, '... and it befell two statements');
     $proxy->pass;
@@ -135,7 +135,7 @@ for my $fault (
 
 {
     $proxy->pass;
-    $proxy->arm({side => 'client', kind => 'execute', text => 'SELECT FROM schema_version', how => 'all'});
+    $proxy->arm({side => 'client', kind => 'execute', text => 'SELECT FROM settings', how => 'all'});
     my $began = time;
     my @seen = race($CLIENTS, sub { my $from = time; my $seen = seen('token', 0, data_organization(0)); return [$seen, time - $from] });
     my ($slowest) = sort { $b <=> $a } map { $_->[1] } @seen;

@@ -36,11 +36,11 @@ my $serial = 0;
 
 # --- the lies ---------------------------------------------------------------------------------------------------------------
 
-my ($LOOKUP, $LIST, $CALL) = ('SELECT FROM schema_version', 'SELECT FROM memberships', 'CALL organization_update_v1');
+my ($SESSION, $LOOKUP, $LIST, $CALL) = ('SELECT FROM schema_version', 'SELECT FROM settings', 'SELECT FROM memberships', 'CALL organization_update_v1');
 
 # Where a conversation can be told a lie: whether by a read or a write, and the rule's beginning.
 my @statements = (
-    ['GET', 'reset_connection', undef], ['GET', 'query', 'SET SESSION'], ['GET', 'query', $LOOKUP], ['GET', 'prepare', $LOOKUP], ['GET', 'execute', $LOOKUP],
+    ['GET', 'reset_connection', undef], ['GET', 'query', 'SET SESSION'], ['GET', 'query', $SESSION], ['GET', 'prepare', $LOOKUP], ['GET', 'execute', $LOOKUP],
     ['GET', 'prepare', $LIST], ['GET', 'execute', $LIST], ['PUT', 'prepare', $CALL], ['PUT', 'execute', $CALL],
 );
 my @cases = map { my ($method, $kind, $text) = @$_; {method => $method, what => "a file is wanted: $kind " . ($text // ''), status => 503,
@@ -67,8 +67,8 @@ my @lies = (
         ['columns that are not', 'count', {put => 'fcffff'}, 'execute'], ['a column less', 'count', {put => '01'}, 'execute'],
         ['more results', 'eof', {at => 3, put => '0a00'}, 'execute'], ['no end', 'eof', {none => 1}, 'execute'], ['a cut end', 'eof', {cut => 1}, 'execute'],
         ['another turn', 'row', {header => 'ffff0007'}, 'execute'], ['a packet of 16 MB', 'row', {header => 'fffffe02'}, 'execute'],
-    ) } [$LOOKUP, 13], [$LIST, 2]),    # the first of its texts
-    (map { [@$_, $LOOKUP] } (
+    ) } [$LOOKUP, 10], [$LIST, 2]),    # the first of its texts
+    (map { [@$_, $SESSION] } (
         ['cut', 'row', {cut => 12}, 'query'], ['all NULL', 'row', {put => 'fb' x 60}, 'query'], ['twice', 'row', {more => 2}, 'query'], ['none', 'row', {none => 1}, 'query'],
         ['columns that are not', 'count', {put => 'fa'}, 'query'], ['another setting', 'row', {at => 1, put => unpack 'H*', '+01:00'}, 'query'],
     )),

@@ -5,13 +5,14 @@ use Orgs::Database;
 my $db = Orgs::Database->new->start;
 my $cnf = "$db->{run}/root.cnf";
 
-# An option file for another database of the server.
+# An option file for another database of the server; several processes may want it at once.
 sub defaults {
     my ($name) = @_;
     my $text = do { local $/; open my $in, '<', $cnf or die $!; <$in> } =~ s/^database=.*/database=$name/mr;
-    open my $out, '>', "$db->{run}/$name.cnf" or die $!;
+    open my $out, '>', "$db->{run}/$name.cnf.$$" or die $!;
     print $out $text;
     close $out;
+    rename "$db->{run}/$name.cnf.$$", "$db->{run}/$name.cnf" or die $!;
     return "$db->{run}/$name.cnf";
 }
 

@@ -114,6 +114,13 @@ static void set_bytes(worker_t *w, int i, const void *bytes, size_t size)
     w->params[i] = (MYSQL_BIND){.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)(uintptr_t)bytes, .buffer_length = size, .length = &w->lengths[i]};
 }
 
+/* Bytes of which the server takes parts. */
+static void set_blob(worker_t *w, int i, const void *bytes, size_t size)
+{
+    set_bytes(w, i, bytes, size);
+    w->params[i].buffer_type = MYSQL_TYPE_BLOB;
+}
+
 static void set_number(worker_t *w, int i, long long number)
 {
     w->numbers[i] = number;
@@ -190,11 +197,11 @@ static int run(worker_t *w, orgs_sql_e sql)
 
 static void ask(worker_t *w, const line_t *line, int about)
 {
-    set_bytes(w, 0, line->hash, 32);
-    set_bytes(w, 1, line->organization, 16);
-    if (!about) {
-        set_null(w, 1);
-    }
+    static const unsigned char none[16];
+
+    set_blob(w, 0, line->hash, 32);
+    set_blob(w, 1, about ? line->organization : none, 16);
+    set_number(w, 2, 1);
     run(w, ORGS_SQL_LOOKUP);
     if (w->sizes[2] != 16) {
         die("the hot question", "knows nobody");
@@ -208,15 +215,20 @@ static const line_t *any_line(worker_t *w)
 
 static void read_sixteen(worker_t *w)
 {
+    unsigned char hashes[ORGS_CROWD_MAX][32];
+    unsigned char organizations[ORGS_CROWD_MAX][16];
     int i;
 
     for (i = 0; i < ORGS_CROWD_MAX; i++) {
         const line_t *line = any_line(w);
 
-        set_bytes(w, 2 * i, line->hash, 32);
-        set_bytes(w, 2 * i + 1, line->organization, 16);
+        memcpy(hashes[i], line->hash, 32);
+        memcpy(organizations[i], line->organization, 16);
     }
-    if (run(w, ORGS_SQL_LOOKUP_16) != ORGS_CROWD_MAX) {
+    set_blob(w, 0, hashes, sizeof(hashes));
+    set_blob(w, 1, organizations, sizeof(organizations));
+    set_number(w, 2, ORGS_CROWD_MAX);
+    if (run(w, ORGS_SQL_LOOKUP) != ORGS_CROWD_MAX) {
         die("sixteen questions", "another number of answers");
     }
     w->done += ORGS_CROWD_MAX - 1;

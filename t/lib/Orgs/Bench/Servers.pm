@@ -27,6 +27,10 @@ MinSpareThreads 1
 MaxSpareThreads $all
 MaxKeepAliveRequests 0
 LogLevel warn
+# as everybody's httpd has it; without these lines it looks for .htaccess in each directory
+<Directory "/">
+    AllowOverride None
+</Directory>
 END
 }
 

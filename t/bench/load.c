@@ -324,12 +324,7 @@ static void print_quoted(const char *text)
 {
     putchar('"');
     for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\' || (unsigned char)*text < ' ') {
-            printf("\\u%04x", (unsigned char)*text);
-        }
-        else {
-            putchar(*text);
-        }
+        printf(*text == '"' || *text == '\\' || (unsigned char)*text < ' ' ? "\\u%04x" : "%c", (unsigned char)*text);
     }
     putchar('"');
 }

@@ -110,12 +110,28 @@ sub text {
         . "\nmod_orgs / the best of the peers (in each column the best one), the limits, Go's memory:\n\n" . $self->ratio_table;
 }
 
+# The same in short, for a README: in each cell requests a second, p99 in ms, microseconds of server and database CPU.
+sub markdown {
+    my ($self) = @_;
+    my (%cells, @order);
+    for my $row ($self->sorted) {
+        next if $row->{server} =~ /^L2/;
+        my $line = "$row->{mpm} | $self->{what}{$row->{path}} | $row->{connections}";
+        push @order, $line if !$cells{$line};
+        $cells{$line}{$row->{server} eq 'plain' ? 'L1' : $row->{server}} = join ', ', number($row->{rate}), number($row->{p99}), sprintf '%.0f', $row->{us_server} + $row->{us_database};
+    }
+    my @servers = qw(mod_orgs L1 Go PHP);
+    return "requests/s, p99 in ms, microseconds of CPU (server and database) for each request; L1 of the file: without the gate\n\n| MPM | path | connections | " . join(' | ', @servers) . " |\n|" . '---|' x (3 + @servers) . "\n"
+        . join '', map { my $line = $_; "| $line | " . join(' | ', map { $cells{$line}{$_} // '' } @servers) . " |\n" } @order;
+}
+
 sub write {
     my ($self, $name) = @_;
     my $base = "$self->{instance}{build}/bench/$name";
     my %files = (
         json => JSON::PP->new->canonical->pretty->encode({machine => {map { @$_ } @{$self->{machine}}}, windows => $self->{windows}, skipped => $self->{skipped}, rows => $self->{rows}, ratios => $self->ratios}),
         txt => $self->text,
+        md => $self->markdown,
         svg => $self->plot,
     );
     for my $kind (sort keys %files) {

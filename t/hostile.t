@@ -195,21 +195,35 @@ for my $case (
     $db->sql("DELETE FROM memberships WHERE organization_id = $org AND role = 'member'; UPDATE organizations SET members = 1 WHERE id = $org");
 }
 
-# --- the environment ------------------------------------------------------------------------------------------------------------
+# --- the environment, and option files ----------------------------------------------------------------------------------------
 
-# What the client libraries would obey: a port, a socket, a password, code to load, a file of options.
+# What the client libraries would obey: a port, a socket, a password, code to load, files of options; and what they would
+# take from the file of OrgsDBDefaultsFile, if they read it.
 {
-    $db->lines('hostile.cnf', "[client]\nhost=db.example.com\nplugin-dir=/tmp\nlocal-infile=1\ninit-command=SET GLOBAL x = 1\nreconnect=1\n");
+    my $options = "init-command=SELECT * FROM nowhere\nplugin-dir=/nowhere\nlocal-infile=1\nreconnect=1\ndefault-character-set=latin1\n"
+        . "default-auth=mysql_clear_password\nprotocol=tcp\nbind-address=127.0.0.9\nconnect-timeout=1\ncompress\nssl-verify-server-cert=0\nssl-cipher=NULL\nmulti-statements=1\n";
+    $db->lines('.my.cnf', "[client]\nhost=db.example.com\nuser=nobody\npassword=wrong\n$options");
+    $db->lines('hostile.cnf', $db->lines('orgs.cnf'), $options, "!include $db->{run}/.my.cnf\n[mod_orgs]\n$options");
     local %ENV = (%ENV, MYSQL_PWD => 'wrong', MYSQL_TCP_PORT => 1, MYSQL_UNIX_PORT => '/nowhere', MARIADB_UNIX_PORT => '/nowhere', MYSQL_HOME => $db->{run},
         MARIADB_HOME => $db->{run}, LIBMYSQL_PLUGINS => 'nothing;nowhere', MARIADB_PLUGIN_DIR => '/nowhere', LIBMYSQL_PLUGIN_DIR => '/nowhere',
         LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN => 1, MARIADB_TLS_DISABLE_PEER_VERIFICATION => 1, HOME => $db->{run});
-    rename "$db->{run}/hostile.cnf", "$db->{run}/my.cnf.hostile";
-    symlink "$db->{run}/my.cnf.hostile", "$db->{run}/.my.cnf";
-    my $other = Orgs::Httpd->start("OrgsDBTimeout $TIMEOUT\n" . database_lines('hostile') . "<Location \"/organizations\">\nSetHandler orgs\n</Location>\n");
-    answers(api(GET => '', token => $token, url => $other->url('/organizations')), 200, 'a hostile environment and ~/.my.cnf are not obeyed');
+    my $other = Orgs::Httpd->start("OrgsDBTimeout $TIMEOUT\n" . database_lines('hostile') =~ s{/orgs\.cnf}{/hostile.cnf}r
+        . "<Location \"/organizations\">\nSetHandler orgs\n</Location>\n");
+    my $r = api(POST => '', json => {name => $name}, token => $token, url => $other->url('/organizations'));
+    answers($r, 201, 'neither a hostile environment nor option files full of other things are obeyed');
+    is($r->{json}{name}, $name, '... a name is what it was');
     is(scalar(() = $other->complaints), 0, '... and nothing is said of it') or diag $other->complaints;
     is(orgsctl({run => $db->{run}, fails => 1}, 'user', 'list')->[0], 0, '... nor by orgsctl');
     $other->stop;
+
+    # nor does it say where the database is, where nothing else does
+    local @ENV{qw(MYSQL_UNIX_PORT MARIADB_UNIX_PORT MYSQL_TCP_PORT)} = ("$db->{run}/db/socket", "$db->{run}/db/socket", $db->{port});
+    for my $where ('host=localhost ', 'host=127.0.0.1 ') {
+        my $lost = Orgs::Httpd->start("OrgsDBTimeout $TIMEOUT\nOrgsDBDefaultsFile $db->{run}/orgs.cnf\nOrgsDBParams \"${where}dbname=orgs user=orgs\"\n"
+            . "<Location \"/organizations\">\nSetHandler orgs\n</Location>\n");
+        problem(api(GET => '', token => $token, url => $lost->url('/organizations')), 503, 'unavailable', "... nor where the database is ($where)");
+        $lost->stop;
+    }
 }
 
 is_deeply([grep { /exit signal/ } split /^/, $httpd->log_text], [], 'no process of httpd died');

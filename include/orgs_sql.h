@@ -61,7 +61,7 @@
     X(MEMBER_LIST, "bbbbt", 9, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m FORCE INDEX (memberships_joined) JOIN users u ON u.id = m.user_id " \
-      "WHERE m.organization_id = ? AND m.joined_at >= ? AND (m.joined_at > ? OR m.user_id > ?) " \
+      "WHERE m.organization_id = ? AND (m.joined_at > ? OR m.joined_at = ? AND m.user_id > ?) " \
       "AND (? IS NULL OR m.role = ?) AND (? IS NULL OR u.email = ?) ORDER BY m.joined_at, m.user_id LIMIT ?") \
     X(MEMBER_GET, "bbbbt", 2, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \

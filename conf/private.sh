@@ -179,7 +179,7 @@ unmake_root() {
 
 # A durable server, as small as a demo may be. Nothing in it is named by the network.
 write_my_cnf() {
-    cat >"$run/my.cnf" <<EOF
+    cat <<EOF
 [mysqld]
 datadir=$db/data
 tmpdir=$db/tmp
@@ -192,14 +192,26 @@ skip_name_resolve
 character_set_server=utf8mb4
 innodb_flush_log_at_trx_commit=1
 innodb_buffer_pool_size=64M
-innodb_log_file_size=32M
 key_buffer_size=1M
-aria_pagecache_buffer_size=8M
 performance_schema=0
 max_connections=300
 table_open_cache=400
 local_infile=0
 EOF
+    if server_is_mariadb; then
+        cat <<EOF
+innodb_log_file_size=32M
+aria_pagecache_buffer_size=8M
+EOF
+    else
+        cat <<EOF
+innodb_redo_log_capacity=64M
+skip_log_bin
+mysqlx=0
+secure_file_priv=NULL
+EOF
+        [ ! -e "$db/init.sql" ] || echo "init_file=$db/init.sql"
+    fi
 }
 
 # Makes the system tables beside their final place, so that a half-made database never counts as one.
@@ -208,6 +220,15 @@ make_database() {
     rm -rf "$db/new" "$run/root.cnf" "$run/admin.cnf" "$run/orgs.cnf" "$run"/*.token "$run/demo"
     password=$(secret "$run/root.cnf")
     write_client_cnf root root "$password"
+    if server_is_mariadb; then
+        install_mariadb
+    else
+        install_mysql
+    fi 9>&- >"$run/db.log" 2>&1 || { cat "$run/db.log" >&2; die "The database could not be made, as it says above."; }
+    mv "$db/new" "$db/data"
+}
+
+install_mariadb() {
     cat >"$run/init.sql" <<EOF
 FLUSH PRIVILEGES;
 ALTER USER root@localhost IDENTIFIED BY '$password';
@@ -216,10 +237,16 @@ EOF
     # able to look up this machine's name (--force).
     (cd "$db" && "$MYSQL_INSTALL_DB" --no-defaults --force ${owner:+--user=$owner} --datadir=./new \
         --extra-file="$run/init.sql" --skip-name-resolve --skip-test-db --innodb-log-file-size=32M \
-        --auth-root-authentication-method=socket --auth-root-socket-user=root) 9>&- >"$run/db.log" 2>&1 ||
-        { cat "$run/db.log" >&2; die "$MYSQL_INSTALL_DB failed, as it says above."; }
+        --auth-root-authentication-method=socket --auth-root-socket-user=root) || return 1
     rm -f "$run/init.sql"
-    mv "$db/new" "$db/data"
+}
+
+# Accounts cannot be changed while it is made: the server does it at its first start, before anybody may connect.
+install_mysql() {
+    (cd "$db" && "$MYSQLD" --no-defaults --initialize-insecure ${owner:+--user=$owner} --datadir="$db/new" \
+        --innodb-redo-log-capacity=64M --skip-log-bin) || return 1
+    echo "ALTER USER root@localhost IDENTIFIED BY '$password';" >"$db/init.sql"
+    [ -z "$owner" ] || chown "$owner:" "$db/init.sql"
 }
 
 write_client_cnf() {
@@ -264,7 +291,7 @@ start_database() {
     fi
     echo "$db_port" >"$run/db.port"
     [ -d "$db/data" ] || make_database
-    write_my_cnf
+    write_my_cnf >"$run/my.cnf"
     write_client_cnf root root "$(secret "$run/root.cnf")"
     write_client_cnf admin orgs_admin "$(secret "$run/admin.cnf")"
     password=$(secret "$run/orgs.cnf")
@@ -277,6 +304,7 @@ start_database() {
     started_database=1
     waiting 5 database_pid >/dev/null || :
     waiting 180 database_answers || die "The private database does not answer; its log is $given/db.log."
+    rm -f "$db/init.sql"
 
     orgsctl root schema >/dev/null
     printf '%s\n' "s/ORGS_ADMIN_PASSWORD/$(secret "$run/admin.cnf")/g" "s/ORGS_PASSWORD/$password/g" |

@@ -4,7 +4,7 @@
 #
 #   MYSQLD            the server: mariadbd, mysqld
 #   MYSQL             its command line client: mariadb, mysql
-#   MYSQL_INSTALL_DB  what makes a database: mariadb-install-db, mysql_install_db
+#   MYSQL_INSTALL_DB  what makes a MariaDB's database: mariadb-install-db, mysql_install_db
 #
 # The client library is the one that MYSQL_CONFIG names (see the Makefile).
 
@@ -17,4 +17,12 @@ export MYSQLD MYSQL MYSQL_INSTALL_DB
 # server_version: "mariadbd 10.11.19-MariaDB-...", in a line.
 server_version() {
     "$MYSQLD" --no-defaults --version 2>/dev/null | sed -n 's|^.*/||; s/ *Ver */ /; s/ for .*//; p'
+}
+
+# Whether it is a MariaDB; else a MySQL.
+server_is_mariadb() {
+    case $(server_version) in
+        *MariaDB*) ;;
+        *) return 1 ;;
+    esac
 }

@@ -51,8 +51,9 @@ static const struct {
     {EITHER, NUMBER, "sql_big_selects", "1"},
     {EITHER, NUMBER, "sql_safe_updates", "0"},
     {EITHER, NUMBER, "sql_auto_is_null", "0"},
-    /* handlers of procedures look at the conditions that were met */
-    {EITHER, NUMBER, "max_error_count", "64"},
+    /* handlers of procedures look at the conditions that were met; MySQL's, but for NOT FOUND, do so without it, and it
+     * is its administrator's to set */
+    {MARIADB, NUMBER, "max_error_count", "64"},
     {MARIADB, TEXT, "query_cache_type", "OFF"},
     /* the limits; MySQL has none for a CALL or an idle transaction: several lock waits must fit, and idle sessions end */
     {MARIADB, HALF, "innodb_lock_wait_timeout", NULL},

@@ -32,8 +32,11 @@ typedef enum {
     ORGS_GATHER_LATE      /* your deadline has passed */
 } orgs_gather_e;
 
-/** Makes one that goes with parent, when each answer must have been taken. NULL without memory. */
-orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes);
+/**
+ * Makes one that goes with parent, when each answer must have been taken. NULL without memory.
+ * @param most of lanes, where somebody has waited for ORGS_GATHER_PATIENCE; each serves those who wait then
+ */
+orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most);
 
 /**
  * Brings a question; waits while others are asked.

@@ -52,10 +52,11 @@
 #define ORGS_DB_TIMEOUT_MIN 2
 #define ORGS_DB_TIMEOUT_MAX 60
 
-/* how many hot questions travel together at most, and on how many of the pool's connections they do: of so many
- * connections one */
+/* how many hot questions travel together at most; of how many of the pool's connections they take one, the fewer the
+ * more travel together; how long one waits (microseconds) before they take a further one, up to half of the pool */
 #define ORGS_CROWD_MAX 16
-#define ORGS_LANE_OF 4
+#define ORGS_LANE_OF 8
+#define ORGS_GATHER_PATIENCE 25000
 
 /* how many times OrgsDBTimeout who gives way to others waits and asks in all: a list that has begun is not cut off only
  * because many want a connection */

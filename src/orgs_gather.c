@@ -35,8 +35,10 @@ struct group_t {
 
 struct orgs_gather_t {
     apr_pool_t *pool; /* with an allocator of its own, as each group's: no other lock guards it */
+    int lanes;
+    int most; /* lanes, where some are slow */
     apr_thread_mutex_t *lock; /* for all below */
-    int free;                 /* lanes */
+    int running;              /* lanes on which somebody asks */
     asker_t waiting;          /* a ring, in the order of coming */
     group_t *spare;
 };
@@ -59,7 +61,7 @@ static apr_pool_t *pool_apart(apr_pool_t *parent)
     return pool;
 }
 
-orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes)
+orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most)
 {
     apr_pool_t *pool = pool_apart(parent);
     orgs_gather_t *gather;
@@ -69,7 +71,8 @@ orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes)
     }
     gather = apr_pcalloc(pool, sizeof(*gather));
     gather->pool = pool;
-    gather->free = lanes;
+    gather->lanes = lanes;
+    gather->most = most > lanes ? most : lanes;
     gather->waiting.next = gather->waiting.prev = &gather->waiting;
     return apr_thread_mutex_create(&gather->lock, APR_THREAD_MUTEX_DEFAULT, pool) == APR_SUCCESS ? gather : NULL;
 }
@@ -128,16 +131,13 @@ static void set_out(orgs_gather_t *gather, group_t *group)
     call(leader, ORGS_GATHER_LEAD);
 }
 
-/* Gives the lane to who waits, if anybody does. With the lock held. */
-static void pass_on(orgs_gather_t *gather)
+/* Gives a lane to those who wait, of whom there are some. With the lock held. */
+static void send_next(orgs_gather_t *gather)
 {
     asker_t *first = gather->waiting.next;
     group_t *group;
 
-    if (first == &gather->waiting) {
-        gather->free++;
-    }
-    else if (first->next != &gather->waiting && (group = group_get(gather)) != NULL) {
+    if (first->next != &gather->waiting && (group = group_get(gather)) != NULL) {
         set_out(gather, group);
     }
     else {
@@ -165,7 +165,14 @@ static orgs_gather_e wait_for_call(orgs_gather_t *gather, asker_t *asker)
     asker->next = &gather->waiting;
     asker->prev->next = asker->next->prev = asker;
     while (asker->role < 0 && (left = asker->deadline - orgs_clock()) > 0) {
-        apr_thread_cond_timedwait(asker->called, gather->lock, left);
+        int impatient = left > ORGS_GATHER_PATIENCE;
+
+        apr_thread_cond_timedwait(asker->called, gather->lock, impatient ? ORGS_GATHER_PATIENCE : left);
+        /* a connection that hangs is not to hold up everybody */
+        if (impatient && asker->role < 0 && asker->group == NULL && gather->running < gather->most) {
+            gather->running++;
+            send_next(gather);
+        }
     }
     if (asker->role == (int)ORGS_GATHER_LEAD) {
         /* who leads is gone from here when the answer is there */
@@ -191,8 +198,8 @@ orgs_gather_e orgs_gather_join(orgs_gather_t *gather, apr_pool_t *p, const void 
     orgs_gather_e role = ORGS_GATHER_ALONE;
 
     apr_thread_mutex_lock(gather->lock);
-    if (gather->free > 0) {
-        gather->free--;
+    if (gather->running < gather->lanes) {
+        gather->running++;
     }
     else if (apr_thread_cond_create(&asker.called, p) != APR_SUCCESS) {
         role = ORGS_GATHER_LATE;
@@ -214,7 +221,12 @@ void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
 
     apr_thread_mutex_lock(gather->lock);
     /* the next set out before the last are told: they have the database to wait for */
-    pass_on(gather);
+    if (gather->running > gather->lanes || gather->waiting.next == &gather->waiting) {
+        gather->running--;
+    }
+    else {
+        send_next(gather);
+    }
     for (i = 0; group != NULL && i < crowd->count; i++) {
         asker_t *asker = group->askers[i];
 

@@ -178,7 +178,7 @@ CacheIgnoreCacheControl On
     OrgsDBParams "socket=$top/run/gate.socket dbname=orgs user=orgs"
     OrgsDBTimeout 10
     # a connection for each who asks at once: nobody's question travels with another's
-    OrgsDBMax 16
+    OrgsDBMax 40
 </VirtualHost>
 END
 

@@ -39,10 +39,11 @@ static apr_int64_t answer(const question_t *question)
 
 static unsigned int ask_database(unsigned int chance)
 {
-    if (apr_atomic_inc32(&running) >= (apr_uint32_t)lanes) {
+    if (apr_atomic_inc32(&running) >= (apr_uint32_t)(2 * lanes)) {
         complain("more statements at once than lanes", 0, 0);
     }
-    apr_sleep(chance % 400);
+    /* one in a thousand hangs */
+    apr_sleep(chance % 1000 == 0 ? 60000 : chance % 400);
     apr_atomic_dec32(&running);
     return apr_atomic_inc32(&world);
 }
@@ -153,7 +154,7 @@ int main(int argc, char **argv)
     lanes = argc > 3 ? atoi(argv[3]) : 2;
     apr_initialize();
     apr_pool_create(&pool, NULL);
-    gather = orgs_gather_make(pool, lanes);
+    gather = orgs_gather_make(pool, lanes, 2 * lanes);
     all = apr_pcalloc(pool, sizeof(*all) * (apr_size_t)threads);
     for (i = 0; i < threads; i++) {
         apr_thread_create(&all[i], NULL, run, (void *)(apr_uintptr_t)i, pool);

@@ -107,7 +107,18 @@ sub stop { my ($self) = @_; $self->signal('TERM'); $self->ended }
 
 sub kill { my ($self) = @_; $self->signal('KILL'); $self->ended }
 
-sub freeze { $_[0]->signal('STOP') }
+# A thread may go on, and answer, for a moment after the signal was sent.
+sub freeze {
+    my ($self) = @_;
+    $self->signal('STOP');
+    Orgs::Test::until_true(10, sub {
+        for my $stat (glob "/proc/$self->{pid}/task/*/stat") {
+            open my $in, '<', $stat or next;
+            return 0 if (readline($in) // '') !~ /^\d+ \(.*\) T/;
+        }
+        return 1;
+    }) or die "the database does not stand still\n";
+}
 
 sub thaw { $_[0]->signal('CONT') }
 

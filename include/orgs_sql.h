@@ -1,8 +1,8 @@
 /*
  * Every statement of the module and of orgsctl, once: X(symbol, columns, parameters, text).
  *
- * columns: a letter each, b bytes, i integer, t time; w in front: nonzero where the server may not be written to, which
- * is then an error. parameters: how many.
+ * columns: a letter each, b bytes, i integer, t time; w in front: neither 0 nor OFF where the server may not be written
+ * to, which is then an error. parameters: how many.
  * Procedures and views carry the schema's version in their names.
  */
 #ifndef ORGS_SQL_H
@@ -25,25 +25,23 @@
  * The casts have the length of ORGS_CROWD_MAX: a statement keeps the length that it was first executed with. */
 #define ORGS_LOOKUP_COLUMNS "wibbbibbbbiittbtiibbitttbbi"
 #define ORGS_SQL_READ_ONLY "CONCAT(@@global.read_only) NOT IN ('0', 'OFF')"
-#define ORGS_SQL_LOOKUP(token, users, known) \
-    "SELECT " ORGS_SQL_READ_ONLY ", q.number, u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", " \
+#define ORGS_SQL_LOOKUP(token, users) \
+    "SELECT @@global.read_only, q.number, u.id, u.email, u.name, u.superuser, " token ", " ORGS_SQL_ORGANIZATION ", " \
     "m.role, m.joined_at, o.members, o.license_version, l.id, l.plan, l.seats, l.starts_at, l.expires_at, l.assigned_at, " \
-    "l.status, IF(l.status = 'active', l.plan, s.free_plan), IF(l.status = 'active', l.seats, s.free_seats) " \
-    "FROM settings s JOIN numbers q LEFT JOIN (" users ") ON " known " AND u.active " \
+    "l.status, s.free_plan, s.free_seats FROM settings s JOIN numbers q LEFT JOIN " users " AND u.active " \
     "LEFT JOIN organizations o ON o.id = SUBSTR(CAST(? AS BINARY(256)), q.number * 16 + 1, 16) " \
     "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
     "LEFT JOIN licenses_v1 l ON l.organization_id = o.id WHERE s.id = 1 AND q.number < ?"
 #define ORGS_SQL_KNOWN_BY(column, len, all) \
-    column " = TRIM(TRAILING x'00' FROM SUBSTR(CAST(? AS BINARY(" #all ")), q.number * " #len " + 1, " #len "))"
+    "users u ON u." column " = TRIM(TRAILING x'00' FROM SUBSTR(CAST(? AS BINARY(" #all ")), q.number * " #len " + 1, " #len "))"
 
 #define ORGS_STATEMENTS(X) \
     X(LOOKUP, ORGS_LOOKUP_COLUMNS, 3, \
-      ORGS_SQL_LOOKUP("t.id", "tokens t JOIN users u ON u.id = t.user_id", \
-                      "t.hash = SUBSTR(CAST(? AS BINARY(512)), q.number * 32 + 1, 32) AND t.revoked_at IS NULL " \
-                      "AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3))")) \
-    X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", "users u", ORGS_SQL_KNOWN_BY("u.email", 254, 4064))) \
-    X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 3, \
-      ORGS_SQL_LOOKUP("NULL", "users u", ORGS_SQL_KNOWN_BY("u.external_id", 255, 4080))) \
+      ORGS_SQL_LOOKUP("t.id", "tokens t ON t.hash = SUBSTR(CAST(? AS BINARY(512)), q.number * 32 + 1, 32) " \
+                      "AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3)) " \
+                      "LEFT JOIN users u ON u.id = t.user_id")) \
+    X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", ORGS_SQL_KNOWN_BY("email", 254, 4064))) \
+    X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", ORGS_SQL_KNOWN_BY("external_id", 255, 4080))) \
     X(ORG_LIST, "bbbittbb", 6, \
       "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
       "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \

@@ -15,7 +15,7 @@ enum {
     ORG_ID, ORG_NAME, ORG_DESCRIPTION, ORG_ACTIVE, ORG_VERSION, ORG_CREATED_AT, ORG_UPDATED_AT,
     ROLE, JOINED_AT, MEMBERS, LICENSE_VERSION,
     LICENSE_ID, LICENSE_PLAN, LICENSE_SEATS, LICENSE_STARTS_AT, LICENSE_EXPIRES_AT, LICENSE_ASSIGNED_AT, LICENSE_STATUS,
-    PLAN, SEATS
+    FREE_PLAN, FREE_SEATS
 };
 
 static void take_organization(const orgs_rows_t *rows, orgs_lookup_t *found)
@@ -47,6 +47,11 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     license->expires_at = orgs_row_time(rows, 0, LICENSE_EXPIRES_AT);
     license->assigned_at = orgs_row_time(rows, 0, LICENSE_ASSIGNED_AT);
     license->status = orgs_row_string(rows, 0, LICENSE_STATUS);
+    /* as seats_v1 says it; the database would decide the status again for each column that depends on it */
+    if (license->status != NULL && strcmp(license->status, "active") == 0) {
+        found->plan = license->plan;
+        found->seats = license->seats;
+    }
 }
 
 /* By what the caller may be known: the statement, the bytes of a key in it, and what it means that nobody is found. */
@@ -184,8 +189,8 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *
     found->user.superuser = orgs_row_int(&rows, 0, USER_SUPERUSER, 0) != 0;
     found->user.active = 1;
     found->joined_at = -1;
-    found->plan = orgs_row_string(&rows, 0, PLAN);
-    found->seats = orgs_row_int(&rows, 0, SEATS, -1);
+    found->plan = orgs_row_string(&rows, 0, FREE_PLAN);
+    found->seats = orgs_row_int(&rows, 0, FREE_SEATS, -1);
     found->found = orgs_row_id(&rows, 0, ORG_ID, &found->organization.id);
     if (found->found) {
         take_organization(&rows, found);

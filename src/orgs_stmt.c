@@ -131,7 +131,7 @@ static int fits(char column, enum enum_field_types type)
     case MYSQL_TYPE_BLOB:
     case MYSQL_TYPE_VAR_STRING:
     case MYSQL_TYPE_STRING:
-        return column == 'b';
+        return column == 'b' || column == 'w';
     default:
         return 0;
     }
@@ -185,9 +185,9 @@ static int bind_result(MYSQL_STMT *stmt, const char *columns, orgs_landing_t *la
         bind->buffer_length = sizeof(landing->cells[i]);
         bind->length = &landing->lengths[i];
         bind->is_null = &landing->nulls[i];
-        bind->buffer_type = columns[i] == 'i' || columns[i] == 'w' ? MYSQL_TYPE_LONGLONG
-                            : columns[i] == 't'                     ? MYSQL_TYPE_DATETIME
-                                                                    : MYSQL_TYPE_STRING;
+        bind->buffer_type = columns[i] == 'i'   ? MYSQL_TYPE_LONGLONG
+                            : columns[i] == 't' ? MYSQL_TYPE_DATETIME
+                                                : MYSQL_TYPE_STRING;
     }
     return mysql_stmt_bind_result(stmt, landing->binds) == 0;
 }
@@ -204,7 +204,6 @@ static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, orgs_land
     }
     switch (column) {
     case 'i':
-    case 'w':
         value->type = ORGS_INT;
         value->number = landing->cells[i].number;
         return 1;
@@ -292,6 +291,12 @@ static int execute(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, 
     return status == -1;
 }
 
+/* A setting that is on; it is a number, or, from MariaDB 12 on, one of several words. */
+static int is_on(const orgs_value_t *value)
+{
+    return value->type != ORGS_BYTES || (strcmp(value->bytes, "0") != 0 && strcmp(value->bytes, "OFF") != 0);
+}
+
 void orgs_stmt_run(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, orgs_sql_e sql,
                    const orgs_value_t *params, orgs_rows_t *rows, orgs_dberr_t *error)
 {
@@ -303,7 +308,7 @@ void orgs_stmt_run(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, 
         || !execute(stmt, landing, pool, statement, rows)) {
         orgs_dberr_set(pool, error, mysql_stmt_errno(stmt), mysql_stmt_error(stmt));
     }
-    else if (statement->columns[0] == 'w' && rows->count > 0 && rows->values[0].number != 0) {
+    else if (statement->columns[0] == 'w' && rows->count > 0 && is_on(&rows->values[0])) {
         orgs_dberr_set(pool, error, ORGS_ER_READ_ONLY, "the server is read-only");
     }
 }

@@ -210,7 +210,6 @@ skip_log_bin
 mysqlx=0
 secure_file_priv=NULL
 EOF
-        [ ! -e "$db/init.sql" ] || echo "init_file=$db/init.sql"
     fi
 }
 
@@ -299,7 +298,9 @@ start_database() {
 
     say "Starting the private database ($(server_version)) ..."
     # A session of its own: Ctrl-C is ours to pass on, in order.
-    setsid "$MYSQLD" "--defaults-file=$run/my.cnf" </dev/null >>"$run/db.log" 2>&1 9>&- &
+    init=
+    [ ! -e "$db/init.sql" ] || init=--init-file=$db/init.sql
+    setsid "$MYSQLD" "--defaults-file=$run/my.cnf" ${init:+"$init"} </dev/null >>"$run/db.log" 2>&1 9>&- &
     echo $! >"$run/db.pid"
     started_database=1
     waiting 5 database_pid >/dev/null || :

@@ -16,7 +16,7 @@ my %names = (bob => "email:$bob->{email}", eve => "email:$eve->{email}", upper =
     two => "email:$eve->{email},email:$bob->{email}", nameless => undef, host => 'DNS:bob.clientcert.example', odd => 'email:no-address');
 $certificates->issue($_ => 'ca', $names{$_}) for sort keys %names;
 $certificates->issue(other => 'other-ca', $names{bob});
-$certificates->issue(expired => 'ca', $names{bob}, -1);
+$certificates->issue(expired => 'ca', $names{bob}, 0);
 $certificates->own(self => $names{bob});
 
 my $port = Orgs::Httpd::free_port();

@@ -188,7 +188,7 @@ for my $case (
         ["SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'secret detail'",    503, 'unavailable',    undef],
     ) {
         my ($does, $status, $code, $tag) = @$case;
-        sql({database => 'orgs_odd'}, "DELIMITER \$\$\nCREATE OR REPLACE DEFINER = `orgs_definer`\@`localhost` PROCEDURE organization_update_v1($arguments) "
+        sql({database => 'orgs_odd'}, "DROP PROCEDURE IF EXISTS organization_update_v1;\nDELIMITER \$\$\nCREATE DEFINER = `orgs_definer`\@`localhost` PROCEDURE organization_update_v1($arguments) "
             . "MODIFIES SQL DATA BEGIN $does; END\$\$\nDELIMITER ;\nSELECT 1");
         my $r = api(PUT => $made->{json}{id}, %odd, json => {name => 'x'});
         problem($r, $status, $code, "a procedure that is wrong: $does");

@@ -1,5 +1,6 @@
 # Contract 2 and 5: what is recorded, endpoint 15, and the operator's look at it.
 use Orgs::Test;
+use Orgs::Data qw(sequence_sql);
 use Orgs::Story;
 
 my %cast = map { $_ => user($_) } qw(ada bob cyd eve fay);
@@ -180,8 +181,8 @@ for my $order ('asc', 'desc') {
     $writes_between = $more;
 }
 my $big = organization($cast{ada}, name => 'Big');
-ask('INSERT INTO events (id, organization_id, seq, at, action, expires_at) SELECT CONCAT(SUBSTR(id, 1, 8), UNHEX(LPAD(HEX(numbers.seq), 16, 0))), '
-    . 'organization_id, 1 + numbers.seq, at, \'organization.update\', expires_at FROM events, seq_1_to_1234 AS numbers WHERE organization_id = ' . id_in_sql($big->{id})
+ask('INSERT INTO events (id, organization_id, seq, at, action, expires_at) SELECT CONCAT(SUBSTR(id, 1, 8), UNHEX(LPAD(HEX(sequence.seq), 16, 0))), '
+    . 'organization_id, 1 + sequence.seq, at, \'organization.update\', expires_at FROM events, ' . sequence_sql(1, 1234) . ' WHERE organization_id = ' . id_in_sql($big->{id})
     . '; UPDATE organizations SET seq = 1235 WHERE id = ' . id_in_sql($big->{id}));
 for my $order ('asc', 'desc') {
     my @all = map { $_->{seq} } @{api(GET => "$big->{id}/events?order=$order", token => $cast{ada})->{json}};

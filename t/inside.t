@@ -5,6 +5,7 @@
 use Orgs::Test;
 use Orgs::Endpoints;
 use Orgs::Httpd;
+use Orgs::Data qw(sequence_sql);
 use Orgs::Inside;
 use Orgs::Points;
 use Orgs::Story;
@@ -91,7 +92,7 @@ sub locked_tables {
 sub rows_of_all { my ($way, @tables) = @_; return map { "SELECT COUNT(*) FROM (SELECT 1 FROM $_ FOR UPDATE SKIP LOCKED) AS some" } @tables }
 
 # heavier than any procedure's: that one is who loses
-my @heavy = ('START TRANSACTION', 'INSERT INTO inside_weight SELECT seq FROM seq_1_to_1000', 'UPDATE inside_held SET go = go - 1');
+my @heavy = ('START TRANSACTION', 'INSERT INTO inside_weight SELECT seq FROM ' . sequence_sql(1, 1000), 'UPDATE inside_held SET go = go - 1');
 my @wanted = map { "SELECT COUNT(*) FROM (SELECT 1 FROM $_ FOR UPDATE) AS some" } qw(organizations users memberships licenses);
 
 # name: {rule: what happens there; rival: what another session does, from when it is held there; before: what that has

@@ -1,5 +1,6 @@
 # Contract 2 and 3: an organization with very many members: listed whole, paged while members come and go, deleted at once.
 use Orgs::Test;
+use Orgs::Data qw(sequence_sql);
 use Orgs::Story;
 
 my $n = long_or(100_000, 3_000);
@@ -13,11 +14,11 @@ my $license = license();
 ask(<<"SQL");
 INSERT INTO users (id, email, name, created_at)
 SELECT UNHEX(CONCAT('0190000000007000', LPAD(HEX(seq), 16, '8000000000000000'))), CONCAT('m', seq, '\@large.example'), CONCAT('Member ', seq), UTC_TIMESTAMP(3)
-  FROM seq_2_to_$n;
+  FROM @{[sequence_sql(2, $n)]};
 INSERT INTO memberships (organization_id, user_id, role, joined_at)
 SELECT $id, UNHEX(CONCAT('0190000000007000', LPAD(HEX(seq), 16, '8000000000000000'))), IF(seq % 1000 = 0, 'admin', 'member'),
        UTC_TIMESTAMP(3) + INTERVAL IF(seq % 10 < 3, 0, seq DIV 3) * 1000 MICROSECOND
-  FROM seq_2_to_$n;
+  FROM @{[sequence_sql(2, $n)]};
 UPDATE organizations SET members = $n WHERE id = $id;
 SQL
 answers(api(PUT => "$organization->{id}/license", token => $ada, json => {license_id => $license->{id}}), 200, 'it has a license');

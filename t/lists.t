@@ -210,7 +210,7 @@ for my $case (
     }
     # the server may take a moment to note that it has answered
     my @running;
-    until_true(5, sub { @running = sql("SELECT COMMAND, TIME_MS, INFO FROM information_schema.PROCESSLIST WHERE USER = 'orgs' AND COMMAND <> 'Sleep'"); !@running });
+    until_true(5, sub { @running = sql("SELECT COMMAND, TIME, STATE FROM information_schema.PROCESSLIST WHERE USER = 'orgs' AND COMMAND <> 'Sleep'"); !@running });
     is_deeply(\@running, [], 'no connection is in use');
     my $most = 0;
     while (my $piece = read_some($socket, 500_000)) {

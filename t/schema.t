@@ -27,7 +27,8 @@ sub dump_of {
         my ($row) = $db->sql("SHOW CREATE TABLE `$name`.`$table->[0]`");
         $text .= "$table->[0]: " . join(' ', map { $_ // '' } @$row[1 .. $#$row]) =~ s/ AUTO_INCREMENT=\d+//r . "\n";
     }
-    for my $row ($db->sql("SELECT name, type, definer, security_type, sql_mode, MD5(body), created, modified FROM mysql.proc WHERE db = '$name' ORDER BY 1, 2")) {
+    for my $row ($db->sql("SELECT ROUTINE_NAME, ROUTINE_TYPE, DEFINER, SECURITY_TYPE, SQL_MODE, SHA2(ROUTINE_DEFINITION, 256), CREATED, LAST_ALTERED FROM information_schema.ROUTINES "
+        . "WHERE ROUTINE_SCHEMA = '$name' ORDER BY 1, 2")) {
         $text .= join(' ', map { $_ // '' } @$row) . "\n";
     }
     return $text;
@@ -68,26 +69,41 @@ for my $round (1 .. long_or(10, 3)) {
 # --- mended -------------------------------------------------------------------------------------------------------------------------
 
 my $create = 'organization_create_v1';
+
+sub routines { return $db->sql("SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'made' ORDER BY 2") }
+
+# Makes them again, the same but for whose they are.
+sub owned_by {
+    my ($owner, @names) = @_;
+    my %type = map { $_->[1] => $_->[0] } routines();
+    for my $name (@names) {
+        my $text = join "\n", map { join "\t", map { $_ // 'NULL' } @$_ } $db->sql("SHOW CREATE $type{$name} made.$name");
+        my ($mode, $statement) = $text =~ /\A[^\t]*\t([^\t]*)\t(.*)(?:\t[^\t]*){3}\z/s;
+        $statement =~ s/DEFINER=`\w+`\@`[^`]*` (\w+) /DEFINER=$owner $1 made./;
+        $db->sql("SET SESSION sql_mode = '$mode'; DROP $type{$name} made.$name;\nDELIMITER \$\$\n$statement\$\$\nDELIMITER ;\nDO 0");
+    }
+}
+
 # [what happened, statements, what --check names]
 for my $case (
     ['a dropped procedure',          'DROP PROCEDURE made.organization_delete_v1',                                  qr/organization_delete_v1.*missing/],
     ['a dropped function',           'DROP FUNCTION made.uuid_text_v1',                                             qr/uuid_text_v1.*missing/],
     ['a dropped view',               'DROP VIEW made.licenses_v1',                                                  qr/licenses_v1.*missing/],
-    ['a changed procedure',          "CREATE OR REPLACE DEFINER = `orgs_definer`\@`localhost` PROCEDURE made.event_settle_v1(IN p_event BINARY(16)) MODIFIES SQL DATA SELECT 'hello', 0, NULL",
+    ['a changed procedure',          "DROP PROCEDURE made.event_settle_v1; CREATE DEFINER = `orgs_definer`\@`localhost` PROCEDURE made.event_settle_v1(IN p_event BINARY(16)) MODIFIES SQL DATA SELECT 'hello', 0, NULL",
                                                                                                                     qr/event_settle_v1.*(?:chang|differ)/],
     ['a changed view',               'CREATE OR REPLACE DEFINER = orgs_definer@localhost SQL SECURITY INVOKER VIEW made.licenses_v1 AS SELECT *, "active" AS status FROM made.licenses', qr/licenses_v1.*(?:chang|differ)/],
     ['a view of another owner',      'CREATE OR REPLACE DEFINER = root@localhost SQL SECURITY INVOKER VIEW made.licenses_v1 AS SELECT * FROM made.licenses', qr/licenses_v1.*own/],
-    ['a procedure of another owner', "UPDATE mysql.proc SET definer = 'root\@localhost' WHERE db = 'made' AND name = '$create'", qr/$create.*(?:own|definer)/],
-    ['all of another owner',         "UPDATE mysql.proc SET definer = 'restored\@10.0.0.1' WHERE db = 'made'",      qr/$create.*(?:own|definer)/],
+    ['a procedure of another owner', sub { owned_by('`root`@`localhost`', $create) }, qr/$create.*(?:own|definer)/],
+    ['all of another owner',         sub { owned_by('`restored`@`10.0.0.1`', map { $_->[1] } routines()) },      qr/$create.*(?:own|definer)/],
     ['rights of the caller',         "ALTER PROCEDURE made.$create SQL SECURITY INVOKER",                           qr/$create.*(?:chang|differ)/],
     ['rights of the definer',        'ALTER PROCEDURE made.user_superuser_v1 SQL SECURITY DEFINER',                 qr/user_superuser_v1.*(?:chang|differ)/],
-    ['no routines at all',           "DELETE FROM mysql.proc WHERE db = 'made'",                                    qr/$create.*missing/],
+    ['no routines at all',           sub { $db->sql("DROP $_->[0] made.$_->[1]") for routines() },                                    qr/$create.*missing/],
     ['no account of the definer',    'DROP USER orgs_definer@localhost',                                            qr/orgs_definer.*missing/],
     ['an account that is not locked', 'ALTER USER orgs_definer@localhost ACCOUNT UNLOCK',                           qr/orgs_definer/],
     ['an account without its rights', 'REVOKE ALL PRIVILEGES ON made.* FROM orgs_definer@localhost',                qr/orgs_definer/],
 ) {
     my ($what, $statements, $named) = @$case;
-    $db->sql($statements);
+    ref $statements ? $statements->() : $db->sql($statements);
     my $spoilt = dump_of('made');
     ($status, $out, $err) = @{schema('made', 'schema', '--check')};
     is($status, 1, "$what: --check fails");
@@ -98,7 +114,7 @@ for my $case (
     is(schema('made', 'schema', '--check')->[0], 0, '... and whole again');
     my $timeless = sub { $_[0] =~ s/ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d//gr };
     is($timeless->(dump_of('made')), $timeless->($whole), '... as it was');
-    is($db->value("SELECT JSON_VALUE(Priv, '\$.account_locked') FROM mysql.global_priv WHERE User = 'orgs_definer'"), 1, '... and the owner is locked');
+    is(account_locked('orgs_definer', {run => $db->{run}}), 1, '... and the owner is locked');
 }
 
 # What works goes on working: mending is not felt by who calls meanwhile.

@@ -24,7 +24,7 @@ $certificates->own('other_ca');
 $certificates->own('self', $us);
 $certificates->issue('good', 'ca', $us);
 $certificates->issue('elsewhere', 'ca', 'DNS:db.example.com,IP:127.0.0.9');
-$certificates->issue('expired', 'ca', $us, -1);
+$certificates->issue('expired', 'ca', $us, 0);
 $certificates->issue('other', 'other_ca', $us);
 $certificates->issue('client', 'ca', 'DNS:web1.example.com');
 $certificates->issue('other_client', 'other_ca', 'DNS:web1.example.com');

@@ -3,7 +3,7 @@
 #   my $certificates = Orgs::Certificates->new($directory);
 #   $certificates->own('ca');                                              # signed by itself
 #   $certificates->own('self', 'IP:127.0.0.1');                            # ... with names
-#   $certificates->issue('good', 'ca', 'IP:127.0.0.1,DNS:localhost', -1);  # by ca; the days that it is valid (2)
+#   $certificates->issue('good', 'ca', 'IP:127.0.0.1,DNS:localhost', 0);   # by ca; the days that it is valid (2; 0: not any more)
 package Orgs::Certificates;
 
 use strict;

@@ -7,7 +7,7 @@ use Digest::SHA qw(sha256 sha256_hex);
 use Exporter 'import';
 use MIME::Base64 qw(encode_base64url);
 
-our @EXPORT_OK = qw(data_token data_user data_organization data_id data_sql data_crowd_sql data_hot_sql data_bulk_sql data_members_sql data_memberships_sql);
+our @EXPORT_OK = qw(data_token data_user data_organization data_id data_sql data_crowd_sql data_hot_sql data_bulk_sql data_members_sql data_memberships_sql sequence_sql);
 
 my $BORN = '2026-01-01 00:00:00.000';
 my $ROWS = 500;      # of one INSERT
@@ -90,7 +90,19 @@ sub data_hot_sql {
     return "START TRANSACTION;\n" . organizations_sql($organization, $organization, 1) . memberships_sql([[$organization, $admin, 'admin']]) . "COMMIT;\n";
 }
 
-# --- the same made by the server itself, for very many: MariaDB's sequences ---------------------------------------------
+# --- the same made by the server itself, for very many ------------------------------------------------------------------
+
+# A table of numbers, seq, as any server makes it: from the schema's own, as the digits of larger ones.
+sub sequence_sql {
+    my ($first, $last) = @_;
+    my ($value, $most, @tables) = ("$first", $last - $first);
+    for (my $unit = 1; $unit == 1 || $unit <= $most; $unit *= 16) {
+        push @tables, 'd' . @tables;
+        $value .= " + $unit * $tables[-1].number";
+    }
+    my $leading = int($most / 16 ** $#tables);
+    return "(SELECT $value AS seq FROM " . join(' JOIN ', map { "numbers $_" } @tables) . " WHERE $tables[-1].number <= $leading AND $value <= $last) AS sequence";
+}
 
 sub id_sql { my ($kind, $number) = @_; return sprintf "UNHEX(CONCAT('019b7fa10000700080%02x', LPAD(HEX(%s), 12, '0')))", $kind, $number }
 sub base64url_sql { my ($text) = @_; return "REPLACE(REPLACE(TRIM(TRAILING '=' FROM TO_BASE64(UNHEX(SHA2($text, 256)))), '+', '-'), '/', '_')" }
@@ -99,12 +111,12 @@ sub base64url_sql { my ($text) = @_; return "REPLACE(REPLACE(TRIM(TRAILING '=' F
 sub data_bulk_sql {
     my ($first, $last) = @_;
     my ($user, $organization) = (id_sql(1, 'seq'), id_sql(2, 'seq'));
-    return "INSERT INTO users (id, email, name, created_at) SELECT $user, CONCAT('user', seq, '\@example.org'), CONCAT('User ', seq), '$BORN' FROM seq_${first}_to_$last;\n"
+    return "INSERT INTO users (id, email, name, created_at) SELECT $user, CONCAT('user', seq, '\@example.org'), CONCAT('User ', seq), '$BORN' FROM @{[sequence_sql($first, $last)]};\n"
         . "INSERT INTO tokens (id, user_id, hash, created_at) SELECT @{[id_sql(3, 'seq')]}, $user, UNHEX(SHA2(CONCAT(shown, LEFT(@{[base64url_sql('shown')]}, 6)), 256)), '$BORN' "
-        . "FROM (SELECT seq, CONCAT('orgs_', @{[base64url_sql(q{CONCAT('token of ', seq)})]}) AS shown FROM seq_${first}_to_$last) t;\n"
+        . "FROM (SELECT seq, CONCAT('orgs_', @{[base64url_sql(q{CONCAT('token of ', seq)})]}) AS shown FROM @{[sequence_sql($first, $last)]}) t;\n"
         . "INSERT INTO organizations (id, name, description, members, seq, version, created_by, created_at, updated_at) SELECT $organization, CONCAT('Organization ', seq), "
-        . "CONCAT('The organization of number ', seq, ', made for measurements'), 1, 0, 1, $user, '$BORN', '$BORN' FROM seq_${first}_to_$last;\n"
-        . "INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT $organization, $user, 'admin', '$BORN' FROM seq_${first}_to_$last;\n";
+        . "CONCAT('The organization of number ', seq, ', made for measurements'), 1, 0, 1, $user, '$BORN', '$BORN' FROM @{[sequence_sql($first, $last)]};\n"
+        . "INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT $organization, $user, 'admin', '$BORN' FROM @{[sequence_sql($first, $last)]};\n";
 }
 
 # Makes users from first on members of an organization that stands, so many.
@@ -112,7 +124,7 @@ sub data_members_sql {
     my ($organization, $first, $count) = @_;
     my $last = $first + $count - 1;
     return "INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT @{[id_sql(2, $organization)]}, @{[id_sql(1, 'seq')]}, 'member', "
-        . "'$BORN' + INTERVAL 1000 * (1 + (seq - $first) DIV 3) MICROSECOND FROM seq_${first}_to_$last;\n"
+        . "'$BORN' + INTERVAL 1000 * (1 + (seq - $first) DIV 3) MICROSECOND FROM @{[sequence_sql($first, $last)]};\n"
         . "UPDATE organizations SET members = members + $count WHERE id = @{[id_sql(2, $organization)]};\n";
 }
 
@@ -120,7 +132,7 @@ sub data_members_sql {
 sub data_memberships_sql {
     my ($user, $first, $count) = @_;
     my $last = $first + $count - 1;
-    return "INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT @{[id_sql(2, 'seq')]}, @{[id_sql(1, $user)]}, 'member', '$BORN' FROM seq_${first}_to_$last;\n"
+    return "INSERT INTO memberships (organization_id, user_id, role, joined_at) SELECT @{[id_sql(2, 'seq')]}, @{[id_sql(1, $user)]}, 'member', '$BORN' FROM @{[sequence_sql($first, $last)]};\n"
         . "UPDATE organizations SET members = members + 1 WHERE id >= @{[id_sql(2, $first)]} AND id <= @{[id_sql(2, $last)]};\n";
 }
 

@@ -23,7 +23,7 @@ use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(api answers problem user superuser organization organization_with new_token orgsctl sql sql_value sql_later
     move_to sql_json uuid raw raw_request parse_answers race until_true long_or expect_log watch_log log_lines json_text hostport
-    test_name top ago port_of many_organizations raw_connection read_some read_all httpd_children drop_clients another_database status_counter done_testing now_ms id_in_sql);
+    test_name top ago port_of many_organizations raw_connection read_some read_all httpd_children drop_clients another_database status_counter is_mariadb account_locked done_testing now_ms id_in_sql);
 
 # What Apache::Test wrote down when it configured the server is all we need; finding it out again takes seconds.
 {
@@ -516,6 +516,18 @@ sub id_in_sql {
     my ($id) = @_;
     $id =~ tr/-//d;
     return "X'$id'";
+}
+
+# Whether the main server is a MariaDB; else it is a MySQL.
+my $mariadb;
+
+sub is_mariadb { return $mariadb //= sql_value('SELECT VERSION()') =~ /MariaDB/ ? 1 : 0 }
+
+# Whether nobody can log in with an account. account_locked('name', {run => ...})
+sub account_locked {
+    my ($name, $options) = @_;
+    return sql_value($options // {}, is_mariadb() ? "SELECT JSON_VALUE(Priv, '\$.account_locked') = 1 FROM mysql.global_priv WHERE User = '$name'"
+        : "SELECT account_locked = 'Y' FROM mysql.user WHERE User = '$name'");
 }
 
 # Any status variable of the server, as a number.

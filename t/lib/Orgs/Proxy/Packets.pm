@@ -23,7 +23,7 @@ my %commands = (
 my %silent = map { $_ => 1 } qw(quit long_data close);
 
 use constant {
-    CLIENT_MYSQL => 1, CLIENT_SSL => 1 << 11, CLIENT_DEPRECATE_EOF => 1 << 24, MARIADB_CACHE_METADATA => 1 << 4,
+    CLIENT_MYSQL => 1, CLIENT_SSL => 1 << 11, CLIENT_DEPRECATE_EOF => 1 << 24, CLIENT_QUERY_ATTRIBUTES => 1 << 27, MARIADB_CACHE_METADATA => 1 << 4,
     MORE_RESULTS => 8,
 };
 
@@ -109,11 +109,13 @@ sub client {
     }
     return {%seen, kind => 'more', answers => 0} if $sequence;
     my $kind = $commands{ord $payload} // sprintf 'command %d', ord $payload;
-    my $statement = $kind eq 'prepare' || $kind eq 'query' ? {text => summary(substr $payload, 1)}
+    # an Oracle's client says before a query that it has no attributes: none, one set of them
+    my $attributes = $self->{rights} & CLIENT_QUERY_ATTRIBUTES;
+    my $statement = $kind eq 'prepare' || $kind eq 'query' ? {text => summary(substr $payload, $attributes && $kind eq 'query' ? 3 : 1)}
         : $kind =~ /^(?:execute|close|fetch|long_data|reset_statement)$/ ? $self->{statements}{unpack 'V', substr $payload, 1, 4} : undef;
     $seen{kind} = $kind;
     $seen{text} = $statement->{text} if $statement;
-    $seen{event} = event_of($payload, $statement->{params}) if $kind eq 'execute' && $statement && $statement->{text} =~ /^CALL/;
+    $seen{event} = event_of($payload, $statement->{params}, $attributes) if $kind eq 'execute' && $statement && $statement->{text} =~ /^CALL/;
     if ($silent{$kind}) {
         $seen{answers} = 0;
         delete $self->{statements}{unpack 'V', substr $payload, 1, 4} if $kind eq 'close';
@@ -124,12 +126,13 @@ sub client {
     return \%seen;
 }
 
+# Where there may be attributes, the parameters' number comes before them, and each has a name, of no length.
 sub event_of {
-    my ($payload, $params) = @_;
-    my $at = 10;
+    my ($payload, $params, $attributes) = @_;
+    my $at = $attributes ? 11 : 10;
     return undef if ord(substr $payload, $at, 1) & 1;    # null
     $at += int(($params + 7) / 8);
-    $at += ord(substr $payload, $at, 1) ? 1 + 2 * $params : 1;
+    $at += ord(substr $payload, $at, 1) ? 1 + ($attributes ? 3 : 2) * $params : 1;
     return substr($payload, $at, 1) eq "\x10" ? unpack 'H*', substr $payload, $at + 1, 16 : undef;
 }
 

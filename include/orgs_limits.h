@@ -25,7 +25,8 @@
 
 /* items */
 #define ORGS_PAGE_MAX 1000
-#define ORGS_BATCH 100
+#define ORGS_BATCH 100 /* the first of a list; each has twice as many as the one before */
+#define ORGS_BATCH_MAX 400
 #define ORGS_IF_TAGS_MAX 100
 
 /* what is kept of events for a day is cleared after one write in so many, so many rows at most: twice the pace at

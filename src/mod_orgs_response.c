@@ -142,6 +142,7 @@ static void cut(request_rec *r, apr_bucket_brigade *bb)
 /* What one list being sent needs to remember. */
 typedef struct {
     orgs_position_t at;
+    int batch; /* how many the next one may have */
     int first;
     int more;
 } progress_t;
@@ -150,7 +151,7 @@ typedef struct {
 static const orgs_error_t *next_batch(orgs_request_t *rq, const mod_orgs_list_t *list, const mod_orgs_page_t *page,
                                       apr_pool_t *p, progress_t *progress, apr_bucket_brigade *bb)
 {
-    int limit = page->limit > 0 ? page->limit : ORGS_BATCH;
+    int limit = page->limit > 0 ? page->limit : progress->batch;
     apr_array_header_t *items;
     const orgs_error_t *error;
     int count;
@@ -173,6 +174,8 @@ static const orgs_error_t *next_batch(orgs_request_t *rq, const mod_orgs_list_t 
     }
     else {
         progress->more = count == limit;
+        /* the first is soon there, and many cost few statements */
+        progress->batch = limit < ORGS_BATCH_MAX / 2 ? 2 * limit : ORGS_BATCH_MAX;
     }
     put_items(bb, list, items, count, progress->first);
     progress->first = 0;
@@ -183,7 +186,7 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
 {
     request_rec *r = rq->r;
     apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    progress_t progress = {page->after, 1, 1};
+    progress_t progress = {page->after, ORGS_BATCH, 1, 1};
     const orgs_error_t *error;
     apr_pool_t *batch;
     int failed;

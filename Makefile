@@ -47,7 +47,7 @@ SQL := $(sort $(wildcard sql/*.sql))
 # One line for each command; V=1 shows them whole.
 quiet = $(if $(V),,@echo "  $(1) $(2)" && )
 
-.PHONY: all install uninstall run start stop test test-long check-asan check-tsan check-valgrind bench bench-tools clean
+.PHONY: all install uninstall run start stop test test-long test-matrix check-asan check-tsan check-valgrind bench bench-tools clean
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/mod_orgs.so $(BUILD)/orgsctl
@@ -104,6 +104,10 @@ test test-long:
 	@conf/packages.sh test
 	@$(MAKE) --no-print-directory all
 	@$(if $(filter test-long,$@),ORGS_TEST_LONG=1 )t/run
+
+# On other systems' servers and client libraries, too.
+test-matrix:
+	@t/matrix $(PLACES)
 
 check-asan check-tsan check-valgrind:
 	@conf/packages.sh test

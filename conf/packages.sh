@@ -25,10 +25,18 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev libjansson-dev libssl-dev
-    mariadb-server-core mariadb-client-core'
-# Another vendor's client library was chosen: the default one might not go with it.
-[ -n "${MYSQL_CONFIG-}" ] || wanted="$wanted default-libmysqlclient-dev"
+wanted='gcc libc6-dev make pkg-config perl util-linux apache2-bin apache2-dev libjansson-dev libssl-dev'
+# The server: MariaDB's, unless MySQL's was chosen or is the one that is there.
+case ${MYSQLD:-$(PATH=$PATH:/usr/sbin; command -v mariadbd || command -v mysqld)} in
+    *mysqld) wanted="$wanted mysql-server-core mysql-client-core" ;;
+    *) wanted="$wanted mariadb-server-core mariadb-client-core" ;;
+esac
+# The client library: Debian's default, unless another was chosen, or Oracle's is there, which might not go with it.
+if [ -n "${MYSQL_CONFIG-}" ]; then
+    command -v "$MYSQL_CONFIG" >/dev/null || wanted="$wanted libmysqlclient-dev"
+elif ! dpkg-query -W -f='${Status}\n' libmysqlclient-dev 2>/dev/null | grep -q ' installed$'; then
+    wanted="$wanted default-libmysqlclient-dev"
+fi
 [ "${1-}" != test ] || wanted="$wanted libapache2-mod-perl2 libwww-perl curl openssl"
 # The peers in Go and PHP. Who is not root does without them, and the bench says so.
 if [ "${1-}" = bench ] && [ "$(id -u)" -eq 0 ]; then

@@ -16,7 +16,7 @@ export MYSQLD MYSQL MYSQL_INSTALL_DB
 
 # server_version: "mariadbd 10.11.19-MariaDB-...", in a line.
 server_version() {
-    "$MYSQLD" --no-defaults --version 2>/dev/null | sed -n 's|^.*/||; s/ *Ver */ /; s/ for .*//; p'
+    "$MYSQLD" --no-defaults --version 2>/dev/null | sed -n 's|^[^ ]*/||; s/ *Ver */ /; s/ \(for\|from\) .*//; p'
 }
 
 # Whether it is a MariaDB; else a MySQL.

@@ -263,7 +263,8 @@ for my $case (map { my $name = $_; map { [$name, $_] } qw(TERM WINCH) } @mpms) {
     # the main thread of event closes the sockets of its threads, and may meet one that is just given back, with any module
     my $crashes = $name eq 'event' && $sudden ? () = $httpd->log_text =~ /exit signal Segmentation/g : 0;
     cmp_ok($crashes, '<=', 1 + $stops / 10, "$what: httpd itself fell $crashes times") if $crashes;
-    is_deeply([$httpd->complaints($crashes ? qw(AH00051 AH00052) : ())], [], "$what: httpd has nothing to complain of");
+    # AH00045: a machine that has no time for a process to end within a second
+    is_deeply([$httpd->complaints('AH00045', $crashes ? qw(AH00051 AH00052) : ())], [], "$what: httpd has nothing to complain of");
     diag sprintf '%s: %d requests, %d writes without an answer', $what, $result->{all}, $kinds{0} // 0;
 }
 

@@ -130,13 +130,22 @@ BEGIN
         UPDATE licenses
            SET organization_id = NULL, assigned_at = NULL, reserved_for = p_organization, reserved_by = NULL
          WHERE id = v_current;
+        IF v_current IS NOT NULL AND ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         UPDATE licenses
            SET organization_id = p_organization, assigned_at = v_now, reserved_for = NULL, reserved_by = NULL
          WHERE id = p_license;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         UPDATE organizations SET guard = guard + 1 WHERE id = v_former;
         UPDATE organizations
            SET version = version + 1, license_version = license_version + 1, seq = v_seq + 1, updated_at = v_now
          WHERE id = p_organization;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         CALL license_answer_v1(p_organization, v_answer);
         INSERT INTO events (id, organization_id, seq, at, actor_id, action, target_id, request_id, changes, answer,
                             expires_at)
@@ -196,9 +205,15 @@ BEGIN
             UPDATE licenses
                SET organization_id = NULL, assigned_at = NULL, reserved_for = p_organization, reserved_by = NULL
              WHERE id = v_current;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             UPDATE organizations
                SET version = version + 1, license_version = license_version + 1, seq = v_seq + 1, updated_at = v_now
              WHERE id = p_organization;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
         CALL license_answer_v1(p_organization, v_answer);
         IF v_current IS NOT NULL THEN

@@ -65,6 +65,9 @@ BEGIN
                 LEAVE rules;
             ELSEIF v_seen IS NOT NULL THEN
                 UPDATE events SET ikey = NULL WHERE id = v_seen;
+                IF ROW_COUNT() <> 1 THEN
+                    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+                END IF;
                 SET v_answer = NULL;
             END IF;
         END IF;
@@ -98,6 +101,9 @@ BEGIN
         INSERT INTO memberships (organization_id, user_id, role, joined_at)
         VALUES (p_organization, v_user, p_role, v_now);
         UPDATE organizations SET members = members + 1, seq = v_seq + 1 WHERE id = p_organization;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
 
         SET v_answer = JSON_OBJECT(
             'organization_id', uuid_text_v1(p_organization), 'user_id', uuid_text_v1(v_user),
@@ -194,9 +200,18 @@ BEGIN
             END IF;
             IF p_role = 'admin' THEN
                 UPDATE users SET guard = guard + 1 WHERE id = p_user;
+                IF ROW_COUNT() <> 1 THEN
+                    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+                END IF;
             END IF;
             UPDATE memberships SET role = p_role WHERE user_id = p_user AND organization_id = p_organization;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             UPDATE organizations SET seq = v_seq + 1 WHERE id = p_organization;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
 
         SET v_answer = JSON_OBJECT(
@@ -270,6 +285,9 @@ BEGIN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
         UPDATE organizations SET members = members - 1, seq = v_seq + 1 WHERE id = p_organization;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         INSERT INTO events (id, organization_id, seq, at, actor_id, action, target_id, request_id, changes, expires_at)
         VALUES (p_event, p_organization, v_seq + 1, v_now, p_actor, 'member.remove', p_user, p_request,
                 CONCAT('{', change_v1('role', JSON_QUOTE(v_user_role), NULL), '}'), v_now + INTERVAL 24 HOUR);

@@ -66,6 +66,9 @@ BEGIN
         ELSEIF v_role <> 'admin' THEN
             SET v_changed = TRUE;
             UPDATE memberships SET role = 'admin' WHERE user_id = v_user AND organization_id = p_id;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
 
         SET v_answer = JSON_OBJECT(
@@ -74,6 +77,9 @@ BEGIN
             'joined_at', CAST(v_joined AS CHAR), 'changed', v_changed);
         IF v_changed THEN
             UPDATE organizations SET members = v_members, seq = v_seq + 1, guard = guard + 1 WHERE id = p_id;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             INSERT INTO events (id, organization_id, seq, at, action, target_id, changes, answer, expires_at)
             VALUES (p_event, p_id, v_seq + 1, v_now, IF(v_role IS NULL, 'member.add', 'member.update'), v_user,
                     CONCAT('{', change_v1('role', JSON_QUOTE(v_role), JSON_QUOTE('admin')), '}'),
@@ -225,6 +231,9 @@ BEGIN
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(p_id), 'status', v_after);
         IF v_holder IS NOT NULL AND v_changes <> '' THEN
             UPDATE organizations SET seq = v_seq, guard = guard + 1 WHERE id = v_holder;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             INSERT INTO events (id, organization_id, seq, at, action, target_id, changes, answer, expires_at)
             VALUES (p_event, v_holder, v_seq, v_now, 'license.update', p_id, CONCAT('{', v_changes, '}'), v_answer,
                     v_now + INTERVAL 24 HOUR);

@@ -3,8 +3,10 @@
 --   ROLLBACK first       a killed predecessor on this connection skips its handler, and START TRANSACTION would
 --                        commit its remains
 --   rules                from top to bottom in the contract's precedence; a refusal sets v_code and leaves
---   gone, or a signal    a DELETE of a procedure that is interrupted (KILL QUERY, max_statement_time) may end as if there
---                        had been nothing to delete, and the procedure go on (seen on MariaDB 10.11, one in forty)
+--   one row, or signal   a DELETE of a procedure that is interrupted (KILL QUERY, max_statement_time) may end as if
+--                        there had been nothing to delete, and the procedure go on (seen on MariaDB 10.11, one in
+--                        forty); an UPDATE likewise (MariaDB 11.8, one in two hundred), and a CALL within it: so the
+--                        rows are counted here, each time
 --   event last           its id was made by the caller before the CALL; by it a lost CALL is settled
 --   one SELECT           of variables filled under the lock: code (null: done), replayed, answer
 --
@@ -63,6 +65,9 @@ BEGIN
                 LEAVE rules;
             ELSEIF v_seen IS NOT NULL THEN
                 UPDATE events SET ikey = NULL WHERE id = v_seen;
+                IF ROW_COUNT() <> 1 THEN
+                    SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+                END IF;
             END IF;
         END IF;
 
@@ -74,6 +79,9 @@ BEGIN
                 LEAVE rules;
             END IF;
             UPDATE users SET guard = guard + 1 WHERE id = p_actor;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
 
         INSERT INTO organizations
@@ -184,6 +192,9 @@ BEGIN
                SET name = v_name, description = v_description, active = v_active,
                    version = v_version, seq = v_seq, updated_at = v_updated_at
              WHERE id = p_id;
+            IF ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
 
         SELECT id INTO v_license FROM licenses WHERE organization_id = p_id;
@@ -255,8 +266,12 @@ BEGIN
         UPDATE licenses
            SET organization_id = NULL, assigned_at = NULL, reserved_for = p_id, reserved_by = p_actor
          WHERE id = v_license;
+        IF v_license IS NOT NULL AND ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         DELETE FROM memberships WHERE organization_id = p_id;
-        IF EXISTS (SELECT 1 FROM memberships WHERE organization_id = p_id) THEN
+        IF EXISTS (SELECT 1 FROM memberships WHERE organization_id = p_id)
+           OR EXISTS (SELECT 1 FROM licenses WHERE reserved_for = p_id AND NOT reserved_by <=> p_actor) THEN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
         DELETE FROM organizations WHERE id = p_id;

@@ -160,6 +160,9 @@ BEGIN
         END IF;
 
         UPDATE users SET active = FALSE, guard = guard + 1 WHERE id = v_id;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'user.deactivate', v_id, v_answer, v_now + INTERVAL 24 HOUR);
     END rules;
@@ -187,6 +190,9 @@ BEGIN
         IF v_id IS NULL THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
 
         UPDATE users SET active = TRUE, guard = guard + 1 WHERE id = v_id;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(v_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'user.activate', v_id, v_answer, v_now + INTERVAL 24 HOUR);
@@ -216,6 +222,9 @@ BEGIN
         IF v_id IS NULL THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
 
         UPDATE users SET superuser = p_superuser, guard = guard + 1 WHERE id = v_id;
+        IF ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(v_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'user.superuser', v_id, v_answer, v_now + INTERVAL 24 HOUR);

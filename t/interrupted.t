@@ -54,6 +54,8 @@ for my $kind (@kinds) {
         is(sql_value('SELECT COUNT(*) FROM ' . sprintf $of, $join), 0, "never: $what");
     }
     is(sql_value("SELECT COUNT(*) FROM organizations o WHERE o.created_by = $actor AND o.members <> (SELECT COUNT(*) FROM memberships m WHERE m.organization_id = o.id)"),
-        0, "$action: the members are as many as counted");
+        0, "$action: the members are as many as counted") or diag map { join(' ', 'members, memberships, seq, events:', map { $_ // 'NULL' } @$_) . "\n" }
+        sql("SELECT o.members, (SELECT COUNT(*) FROM memberships m WHERE m.organization_id = o.id) AS there, o.seq, (SELECT COUNT(*) FROM events e WHERE e.organization_id = o.id) "
+            . "FROM organizations o WHERE o.created_by = $actor HAVING members <> there LIMIT 20");
 }
 done_testing;

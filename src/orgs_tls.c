@@ -7,6 +7,7 @@
 #include <errmsg.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef MARIADB_PACKAGE_VERSION
 
@@ -108,6 +109,18 @@ void orgs_tls_library_init(void)
     make_guard();
 }
 
+/* The system's authorities. Connector/C takes them by itself, but since 3.4, unless it is told some, also whoever signs
+ * itself, if it knows the password or is at loopback. */
+static void trust_system(MYSQL *my)
+{
+    const char *file = X509_get_default_cert_file();
+
+    if (access(file, R_OK) == 0) {
+        mysql_options(my, MYSQL_OPT_SSL_CA, file);
+    }
+    mysql_options(my, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir());
+}
+
 void orgs_tls_set(MYSQL *my, const orgs_params_t *params, const char *host, orgs_ssl_e mode)
 {
     set_mode(my, host, mode);
@@ -117,12 +130,9 @@ void orgs_tls_set(MYSQL *my, const orgs_params_t *params, const char *host, orgs
     if (params->ssl_ca != NULL) {
         mysql_options(my, MYSQL_OPT_SSL_CA, params->ssl_ca);
     }
-#ifndef MARIADB_PACKAGE_VERSION
     else if (mode == ORGS_SSL_VERIFY_IDENTITY) {
-        /* the system's authorities, which Connector/C takes by itself */
-        mysql_options(my, MYSQL_OPT_SSL_CAPATH, X509_get_default_cert_dir());
+        trust_system(my);
     }
-#endif
     if (params->ssl_cert != NULL) {
         mysql_options(my, MYSQL_OPT_SSL_CERT, params->ssl_cert);
     }
@@ -135,7 +145,8 @@ const char *orgs_tls_error(MYSQL *my)
 {
     const char *text = mysql_error(my);
 
-    if (strstr(text, "Validation of SSL server certificate failed") != NULL) {
+    if (strstr(text, "Validation of SSL server certificate failed") != NULL
+        || strstr(text, "Hostname verification failed") != NULL) {
         return "TLS/SSL error: the server's certificate is not one for this host";
     }
 #ifdef CR_PLUGIN_NOT_ALLOWED

@@ -151,13 +151,15 @@ my $no_tls = $oracle ? qr/SSL is required but the server doesn't support it/ : q
 my $secret = $oracle ? qr/Authentication plugin '(?:mysql_clear_password|dialog)' cannot be loaded|Malformed packet/
     : qr/the server asks for the password itself, or a weak digest of it: that is for a socket or verified TLS/;
 my $untrusted = $oracle ? qr/certificate verify failed/ : qr/unable to get local issuer certificate|self.signed certificate in certificate chain/;
+# Connector/C 3.4 looks at no names at loopback; what then is said, its server does not understand. It never says a password.
+my $newer = orgsctl('--version') =~ /Connector\/C 3\.(?:[4-9]|\d\d)/;
 my $broken = $oracle ? qr/SSL connection error|Lost connection to MySQL server/ : qr/TLS\/SSL error/;
 
 # [server, parameters, status, what was heard in plain text, and within TLS (undef: no matter), what the log says]
 my @cases = (
     # whoever has to prove who they are
     ['true',          $verify,              200, 'TLS', undef],
-    ['tls_elsewhere', $verify,              503, 'TLS', '', $oracle ? $untrusted : qr/127\.0\.0\.1: TLS\/SSL error: the server's certificate is not one for this host/],
+    ['tls_elsewhere', $verify,              503, 'TLS', $newer ? 'login' : '', $oracle ? $untrusted : $newer ? qr/./ : qr/127\.0\.0\.1: TLS\/SSL error: the server's certificate is not one for this host/],
     ['tls_expired',   $verify,              503, 'TLS', '', $oracle ? $untrusted : qr/certificate has expired/],
     ['tls_other',     $verify,              503, 'TLS', '', $untrusted],
     ['tls_self',      $verify,              503, 'TLS', '', $oracle ? $untrusted : qr/self.signed certificate/],
@@ -165,7 +167,7 @@ my @cases = (
     (map { [$_,       $verify,              503, 'nothing', undef, $no_tls] } qw(strips plain asks switches dialog old)),
     ['instead',       $verify,              503, 'TLS', undef, $broken],
     ['denies',        $verify,              503, 'TLS', undef, $broken],
-    ['asks_good',     $verify,              503, 'TLS', 'password', qr/./],                         # who has proved it may ask
+    ['asks_good',     $verify,              503, 'TLS', $newer ? undef : 'password', qr/./],                         # who has proved it may ask
     # who need not, but TLS there must be
     ['true',          $required,            200, 'TLS', undef],
     ['tls_self',      $required,            503, 'TLS', 'login', qr/./],

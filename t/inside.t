@@ -13,7 +13,7 @@ use Orgs::Ways;
 use List::Util qw(first uniq);
 use Time::HiRes qw(time);
 
-not_here('it breaks procedures by what MariaDB alone has: mysql.proc, \@\@in_transaction, max_statement_time') if !is_mariadb();
+not_here('it breaks procedures by what MariaDB alone has: mysql.proc, @@in_transaction, max_statement_time') if !is_mariadb();
 my $TIMEOUT = 2;
 my $WORKERS = long_or(8, 5);
 my $SAMPLE = 110;

@@ -116,7 +116,7 @@ typedef struct orgs_lookup_t {
     apr_int64_t license_version;
     int has_license;
     orgs_license_t license;
-    const char *plan;       /* what counts now: the license's while it is active, else the free plan's */
+    const char *plan;       /* what counts now: the license's while it is active, else the free plan's; NULL: not asked */
     apr_int64_t seats;      /* -1: unlimited */
 } orgs_lookup_t;
 

@@ -32,16 +32,25 @@
     "LEFT JOIN organizations o ON o.id = SUBSTR(CAST(? AS BINARY(256)), q.number * 16 + 1, 16) " \
     "LEFT JOIN memberships m ON m.user_id = u.id AND m.organization_id = o.id " \
     "LEFT JOIN licenses_v1 l ON l.organization_id = o.id WHERE s.id = 1 AND q.number < ?"
+/* The same where nobody asks about an organization: who they are, in the first of its columns. */
+#define ORGS_WHO_COLUMNS "wibbbib"
+#define ORGS_SQL_WHO(token, users) \
+    "SELECT @@global.read_only, q.number, u.id, u.email, u.name, u.superuser, " token " " \
+    "FROM numbers q LEFT JOIN " users " AND u.active WHERE q.number < ?"
+#define ORGS_SQL_KNOWN_BY_TOKEN \
+    "tokens t ON t.hash = SUBSTR(CAST(? AS BINARY(512)), q.number * 32 + 1, 32) " \
+    "AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3)) " \
+    "LEFT JOIN users u ON u.id = t.user_id"
 #define ORGS_SQL_KNOWN_BY(column, len, all) \
     "users u ON u." column " = TRIM(TRAILING x'00' FROM SUBSTR(CAST(? AS BINARY(" #all ")), q.number * " #len " + 1, " #len "))"
 
 #define ORGS_STATEMENTS(X) \
-    X(LOOKUP, ORGS_LOOKUP_COLUMNS, 3, \
-      ORGS_SQL_LOOKUP("t.id", "tokens t ON t.hash = SUBSTR(CAST(? AS BINARY(512)), q.number * 32 + 1, 32) " \
-                      "AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > UTC_TIMESTAMP(3)) " \
-                      "LEFT JOIN users u ON u.id = t.user_id")) \
+    X(LOOKUP, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("t.id", ORGS_SQL_KNOWN_BY_TOKEN)) \
     X(LOOKUP_EMAIL, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", ORGS_SQL_KNOWN_BY("email", 254, 4064))) \
     X(LOOKUP_EXTERNAL_ID, ORGS_LOOKUP_COLUMNS, 3, ORGS_SQL_LOOKUP("NULL", ORGS_SQL_KNOWN_BY("external_id", 255, 4080))) \
+    X(WHO, ORGS_WHO_COLUMNS, 2, ORGS_SQL_WHO("t.id", ORGS_SQL_KNOWN_BY_TOKEN)) \
+    X(WHO_EMAIL, ORGS_WHO_COLUMNS, 2, ORGS_SQL_WHO("NULL", ORGS_SQL_KNOWN_BY("email", 254, 4064))) \
+    X(WHO_EXTERNAL_ID, ORGS_WHO_COLUMNS, 2, ORGS_SQL_WHO("NULL", ORGS_SQL_KNOWN_BY("external_id", 255, 4080))) \
     X(ORG_LIST, "bbbittbb", 6, \
       "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
       "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \

@@ -27,6 +27,7 @@ typedef struct orgs_rows_t {
 typedef struct orgs_dberr_t {
     unsigned int number;
     const char *text;
+    int unasked; /* the statement was not even prepared, so nothing came of it */
 } orgs_dberr_t;
 
 #endif

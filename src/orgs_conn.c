@@ -379,4 +379,5 @@ void orgs_conn_query(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, const 
     if (end(conn)) {
         orgs_dberr_set(pool, error, ORGS_ER_LOST, "the server did not answer in time");
     }
+    error->unasked = conn->stmts[sql] == NULL;
 }

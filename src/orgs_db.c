@@ -258,9 +258,10 @@ static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_
     if (rows->count == 1) {
         return DONE;
     }
-    return meaning == LOST                           ? UNCLEAR
-           : meaning == AGAIN || meaning == ELSEWHERE ? LOST_AGAINST
-                                                      : REFUSED;
+    if (meaning == LOST) {
+        return dberr->unasked ? LOST_AGAINST : UNCLEAR;
+    }
+    return meaning == AGAIN || meaning == ELSEWHERE ? LOST_AGAINST : REFUSED;
 }
 
 /* Finds out what became of a CALL whose answer was lost, by its event. */

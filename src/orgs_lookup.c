@@ -54,20 +54,26 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     }
 }
 
-/* By what the caller may be known: the statement, the bytes of a key in it, and what it means that nobody is found. */
+/* By what the caller may be known: the statements, about organizations and without, the bytes of a key in them, and what
+ * it means that nobody is found. */
 static const struct {
     orgs_sql_e sql;
+    orgs_sql_e who;
     apr_size_t len;
     orgs_error_e nobody;
-} keys[] = {[ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_SHA256_LEN, ORGS_E_UNAUTHORIZED},
-            [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_EMAIL_MAX, ORGS_E_USER_UNKNOWN},
-            [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_EXTERNAL_ID_MAX, ORGS_E_USER_UNKNOWN}};
+} keys[] = {
+    [ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_SQL_WHO, ORGS_SHA256_LEN, ORGS_E_UNAUTHORIZED},
+    [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_SQL_WHO_EMAIL, ORGS_EMAIL_MAX, ORGS_E_USER_UNKNOWN},
+    [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_SQL_WHO_EXTERNAL_ID, ORGS_EXTERNAL_ID_MAX,
+                              ORGS_E_USER_UNKNOWN}};
 
 /* One's question, in one piece. */
 typedef struct {
     orgs_id_t organization; /* zeros: about none */
     char key[ORGS_EXTERNAL_ID_MAX];
 } question_t;
+
+static const orgs_id_t nowhere;
 
 /* Asks so many questions in one statement. */
 static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const void *const *questions, int count,
@@ -79,6 +85,8 @@ static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind
     orgs_id_t organizations[ORGS_CROWD_MAX];
     const orgs_value_t params[] = {orgs_value_blob(known, n * len),
                                    orgs_value_blob(organizations, n * sizeof(organizations[0])), orgs_value_int(count)};
+    const orgs_value_t who[] = {params[0], params[2]};
+    int about = 0;
     apr_size_t i;
 
     for (i = 0; i < n; i++) {
@@ -86,8 +94,10 @@ static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind
 
         memcpy(known + i * len, question->key, len);
         organizations[i] = question->organization;
+        about |= memcmp(&question->organization, &nowhere, sizeof(nowhere)) != 0;
     }
-    return orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].sql, params, rows);
+    return about ? orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].sql, params, rows)
+                 : orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].who, who, rows);
 }
 
 static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const question_t *question,
@@ -189,6 +199,10 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *
     found->user.superuser = orgs_row_int(&rows, 0, USER_SUPERUSER, 0) != 0;
     found->user.active = 1;
     found->joined_at = -1;
+    found->seats = -1;
+    if (organization == NULL) {
+        return NULL;
+    }
     found->plan = orgs_row_string(&rows, 0, FREE_PLAN);
     found->seats = orgs_row_int(&rows, 0, FREE_SEATS, -1);
     found->found = orgs_row_id(&rows, 0, ORG_ID, &found->organization.id);

@@ -226,7 +226,7 @@ static int see_all(orgsctl_schema_t *s)
 
 static int run(orgsctl_t *ctl)
 {
-    orgs_dberr_t error = {0, NULL};
+    orgs_dberr_t error = {0, NULL, 0};
     orgsctl_schema_t s;
     int status;
 

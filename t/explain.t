@@ -55,6 +55,7 @@ sub plan {
 # The parameters of each statement that is no CALL.
 my %given = (
     LOOKUP => [$hash, $id{organization}, 1], LOOKUP_EMAIL => ["'user7\@example.org'", $id{organization}, 1], LOOKUP_EXTERNAL_ID => ["'externalUser 7'", $id{organization}, 1],
+    WHO => [$hash, 1], WHO_EMAIL => ["'user7\@example.org'", 1], WHO_EXTERNAL_ID => ["'externalUser 7'", 1],
     ORG_LIST => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101], ORG_LIST_ALL => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101],
     MEMBER_LIST => [$id{crowd}, "'1000-01-01'", "'1000-01-01'", $id{none}, ('NULL') x 4, 101], MEMBER_GET => [$id{user}, $id{organization}],
     ASSIGNMENT_DEPLOYMENTS => [$id{organization}, $id{none}, 101], USER_LIST => [$id{none}, 101], USER_FIND => ["'user7\@example.org'"],

@@ -105,7 +105,7 @@ my %prepare = (
     cold  => sub { my ($here) = @_; $here->{proxy}->drop },
 );
 
-sub own_statement { my ($packet) = @_; return $packet->{side} eq 'client' && $packet->{kind} eq 'execute' && $packet->{text} ne 'SELECT FROM settings' }
+sub own_statement { my ($packet) = @_; return $packet->{side} eq 'client' && $packet->{kind} eq 'execute' && $packet->{text} !~ m{^SELECT FROM (?:settings|numbers)$} }
 
 # The statements that are hit before a conversation becomes interesting: a CALL that ran or was lost has to be settled, one
 # that lost against another has to be run again.

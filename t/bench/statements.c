@@ -197,12 +197,12 @@ static int run(worker_t *w, orgs_sql_e sql)
 
 static void ask(worker_t *w, const line_t *line, int about)
 {
-    static const unsigned char none[16];
-
     set_blob(w, 0, line->hash, 32);
-    set_blob(w, 1, about ? line->organization : none, 16);
-    set_number(w, 2, 1);
-    run(w, ORGS_SQL_LOOKUP);
+    if (about) {
+        set_blob(w, 1, line->organization, 16);
+    }
+    set_number(w, about ? 2 : 1, 1);
+    run(w, about ? ORGS_SQL_LOOKUP : ORGS_SQL_WHO);
     if (w->sizes[2] != 16) {
         die("the hot question", "knows nobody");
     }

@@ -19,7 +19,7 @@
 
 /* The hot question, of as many as ask it together: a row for each, its second column the asker's number. Parameters: what
  * the callers are known by, each filled up with zeros to the same length; the organizations, zeros for none; how many they
- * are. It is one whatever callers are known by: the token's column, where a user comes from, and the condition. There is a
+ * are. It is one whatever callers are known by: the token's column, and where a user comes from. There is a
  * row also for who is nobody, because of the first column: a server that was made read-only meanwhile has a successor,
  * which knows better.
  * The casts have the length of ORGS_CROWD_MAX: a statement keeps the length that it was first executed with. */

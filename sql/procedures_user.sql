@@ -296,6 +296,9 @@ BEGIN
         IF v_id IS NULL THEN SET v_code = 'token_not_found'; LEAVE rules; END IF;
 
         UPDATE tokens SET revoked_at = v_now WHERE id = v_id AND revoked_at IS NULL;
+        IF EXISTS (SELECT 1 FROM tokens WHERE id = v_id AND revoked_at IS NULL) THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(v_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'token.revoke', v_id, v_answer, v_now + INTERVAL 24 HOUR);
@@ -329,6 +332,9 @@ BEGIN
         UPDATE tokens SET revoked_at = v_now WHERE user_id = v_user AND revoked_at IS NULL;
         SET v_revoked = ROW_COUNT(),
             v_answer = JSON_OBJECT('id', uuid_text_v1(v_user), 'revoked', v_revoked);
+        IF EXISTS (SELECT 1 FROM tokens WHERE user_id = v_user AND revoked_at IS NULL) THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'token.revoke', v_user, v_answer, v_now + INTERVAL 24 HOUR);
     END rules;

@@ -200,7 +200,8 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *
     found->user.active = 1;
     found->joined_at = -1;
     found->seats = -1;
-    if (organization == NULL) {
+    /* nor is anything said of organizations where only the one of zeros is asked for */
+    if (organization == NULL || rows.columns <= ORG_ID) {
         return NULL;
     }
     found->plan = orgs_row_string(&rows, 0, FREE_PLAN);

@@ -230,7 +230,7 @@ for my $name (@mpms) {
 
 for my $case (map { my $name = $_; map { [$name, $_] } qw(TERM WINCH) } @mpms) {
     my ($name, $signal) = @$case;
-    my $stops = long_or(40, 1);
+    my $stops = long_or(40, 3);
     my $what = "$name, $stops stops by $signal";
     my $httpd = started($module, mpm => $name);
     my $ledger = ledger($httpd);

@@ -109,9 +109,15 @@ test test-long:
 test-matrix:
 	@t/matrix $(PLACES)
 
-check-asan check-tsan check-valgrind:
+check-asan check-tsan:
 	@conf/packages.sh test
 	@t/sanitize $(@:check-%=%) $(TESTS)
+
+check-valgrind:
+	@conf/packages.sh test
+	@command -v valgrind >/dev/null || { echo "valgrind is not installed." >&2; exit 1; }
+	@$(MAKE) --no-print-directory all
+	@t/run valgrind/requests.t
 
 # Threads of the code below httpd, for t/sanitize.
 $(BUILD)/harness/%: t/harness/%.c t/harness/atomic.c $(SHARED) | $(BUILD)

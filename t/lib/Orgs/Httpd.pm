@@ -7,6 +7,7 @@
 #   load_modules('cgid', 'dav')   # the lines that load what t/run's configuration does not
 #   database_lines('second')      # the directives for one of t/run's databases (default: main)
 #   Orgs::Httpd->start($configuration, mpm => 'prefork', without => 'orgs');   # another MPM, without a module
+#   Orgs::Httpd->start($configuration, under => ['valgrind', ...]);   # run by a command, which may make it slow
 #   $httpd->configure($configuration, ...);   # for the next restart
 #   $httpd->signal('USR1'); $httpd->stop('WINCH'); $httpd->launch; $httpd->children; $httpd->log_text;
 package Orgs::Httpd;
@@ -99,7 +100,8 @@ sub database_lines {
 sub start {
     my ($class, $text, %options) = @_;
     my ($directory, undef, $port) = written($text, %options);
-    my $self = bless {port => $port, directory => $directory, log => "$directory/error_log", owner => $$}, $class;
+    my $self = bless {port => $port, directory => $directory, log => "$directory/error_log", owner => $$,
+        under => $options{under} // []}, $class;
     return $self->launch;
 }
 
@@ -113,11 +115,11 @@ sub launch {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$directory/out";
         open STDERR, '>&', \*STDOUT;
-        exec $ENV{ORGS_TEST_HTTPD}, '-DFOREGROUND', '-f', "$directory/httpd.conf" or POSIX::_exit(1);
+        exec @{$self->{under}}, $ENV{ORGS_TEST_HTTPD}, '-DFOREGROUND', '-f', "$directory/httpd.conf" or POSIX::_exit(1);
     }
     $self->{pid} = $pid;
     $running{$pid} = $self;
-    my $deadline = time + 30;
+    my $deadline = time + (@{$self->{under}} ? 300 : 30);
     # it listens before it knows whether all is well, and writes its id when it does
     until (-s "$directory/httpd.pid" && IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)) {
         die "httpd does not start: " . `cat '$directory/out' '$directory/error_log' 2>/dev/null` if time > $deadline || waitpid $pid, POSIX::WNOHANG();

@@ -71,6 +71,11 @@ BEGIN
                status = IFNULL(p_status, status),
                updated_at = v_now
          WHERE id = p_id;
+        IF NOT EXISTS (SELECT 1 FROM deployments
+                        WHERE id = p_id AND updated_at = v_now AND name = IFNULL(p_name, name)
+                          AND status = IFNULL(p_status, status)) THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(p_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'deployment.set', p_id, v_answer, v_now + INTERVAL 24 HOUR);

@@ -98,6 +98,9 @@ BEGIN
         IF v_license IS NULL THEN SET v_code = 'license_not_found'; LEAVE rules; END IF;
         IF v_holder = p_organization THEN
             CALL license_answer_v1(p_organization, v_answer);
+            IF v_answer IS NULL THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             LEAVE rules;
         END IF;
         IF v_holder IS NOT NULL THEN SET v_code = 'license_in_use'; LEAVE rules; END IF;
@@ -140,6 +143,9 @@ BEGIN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
         UPDATE organizations SET guard = guard + 1 WHERE id = v_former;
+        IF v_former IS NOT NULL AND ROW_COUNT() <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         UPDATE organizations
            SET version = version + 1, license_version = license_version + 1, seq = v_seq + 1, updated_at = v_now
          WHERE id = p_organization;
@@ -147,6 +153,9 @@ BEGIN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
         CALL license_answer_v1(p_organization, v_answer);
+        IF v_answer IS NULL THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         INSERT INTO events (id, organization_id, seq, at, actor_id, action, target_id, request_id, changes, answer,
                             expires_at)
         VALUES (p_event, p_organization, v_seq + 1, v_now, p_actor, 'license.assign', p_license, p_request,
@@ -216,6 +225,9 @@ BEGIN
             END IF;
         END IF;
         CALL license_answer_v1(p_organization, v_answer);
+        IF v_answer IS NULL THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         IF v_current IS NOT NULL THEN
             INSERT INTO events (id, organization_id, seq, at, actor_id, action, target_id, request_id, changes, answer,
                                 expires_at)

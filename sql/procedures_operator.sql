@@ -35,6 +35,7 @@ BEGIN
     DECLARE v_joined  DATETIME(3);
     DECLARE v_seats   INT UNSIGNED;
     DECLARE v_changed BOOLEAN DEFAULT FALSE;
+    DECLARE v_rows    INT;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
@@ -49,7 +50,11 @@ BEGIN
 
         -- written too: a deactivation of this user must come before or after, on every node
         UPDATE users SET guard = guard + 1 WHERE email = p_email;
+        SET v_rows = ROW_COUNT();
         SELECT id, active, name INTO v_user, v_awake, v_name FROM users WHERE email = p_email;
+        IF v_user IS NOT NULL AND v_rows <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         IF v_user IS NULL OR NOT v_awake THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
 
         SELECT role, joined_at INTO v_role, v_joined
@@ -113,6 +118,10 @@ BEGIN
      WHERE id = 1;
     SET v_now = UTC_TIMESTAMP(3);
     SELECT free_plan, free_seats INTO v_plan, v_seats FROM settings WHERE id = 1;
+    IF EXISTS (SELECT 1 FROM settings
+                WHERE id = 1 AND (free_plan <> p_plan OR p_limit AND NOT free_seats <=> p_seats)) THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+    END IF;
     SET v_answer = JSON_OBJECT('plan', v_plan, 'seats', v_seats);
     INSERT INTO events (id, at, action, answer, expires_at)
     VALUES (p_event, v_now, 'plan.free', v_answer, v_now + INTERVAL 24 HOUR);
@@ -220,6 +229,11 @@ BEGIN
            SET plan = p_plan, seats = p_seats, starts_at = p_starts_at, expires_at = p_expires_at,
                suspended = p_suspended, revoked = p_revoked
          WHERE id = p_id;
+        IF NOT EXISTS (SELECT 1 FROM licenses
+                        WHERE id = p_id AND plan = p_plan AND seats <=> p_seats AND starts_at <=> p_starts_at
+                          AND expires_at <=> p_expires_at AND suspended = p_suspended AND revoked = p_revoked) THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SELECT status INTO v_after FROM licenses_v1 WHERE id = p_id;
         SET v_changes = CONCAT_WS(',',
             change_v1('plan', JSON_QUOTE(v_plan), JSON_QUOTE(p_plan)),
@@ -273,6 +287,9 @@ BEGIN
             -- written too: its deletion must come before or after, on every node
             SELECT guard INTO v_found FROM organizations WHERE id = p_organization FOR UPDATE;
             UPDATE organizations SET guard = guard + 1 WHERE id = p_organization;
+            IF v_found IS NOT NULL AND ROW_COUNT() <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
         END IF;
         SELECT id, organization_id, reserved_for INTO v_id, v_holder, v_before FROM licenses WHERE id = p_id FOR UPDATE;
         SET v_now = UTC_TIMESTAMP(3);
@@ -292,6 +309,10 @@ BEGIN
         END IF;
 
         UPDATE licenses SET reserved_for = p_organization, reserved_by = NULL WHERE id = p_id;
+        IF NOT EXISTS (SELECT 1 FROM licenses
+                        WHERE id = p_id AND reserved_for <=> p_organization AND reserved_by IS NULL) THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(p_id));
         INSERT INTO events (id, at, action, target_id, answer, expires_at)
         VALUES (p_event, v_now, 'license.release', p_id, v_answer, v_now + INTERVAL 24 HOUR);
@@ -312,6 +333,7 @@ CREATE PROCEDURE event_prune_v1(
     IN p_rows   INT UNSIGNED)
     MODIFIES SQL DATA SQL SECURITY INVOKER
 BEGIN
+    DECLARE v_now     DATETIME(3);
     DECLARE v_last    BINARY(16);
     DECLARE v_seen    INT UNSIGNED;
     DECLARE v_deleted INT UNSIGNED DEFAULT 0;
@@ -320,12 +342,16 @@ BEGIN
     ROLLBACK;
     CALL operator_v1();
     START TRANSACTION;
+    SET v_now = UTC_TIMESTAMP(3);
     SELECT MAX(id), COUNT(*) INTO v_last, v_seen
       FROM (SELECT id FROM events WHERE id > p_after AND id <= p_until ORDER BY id LIMIT p_rows) AS looked;
     DELETE FROM events
-     WHERE id > p_after AND id <= v_last AND at < p_before
-       AND (expires_at IS NULL OR expires_at < UTC_TIMESTAMP(3));
+     WHERE id > p_after AND id <= v_last AND at < p_before AND (expires_at IS NULL OR expires_at < v_now);
     SET v_deleted = ROW_COUNT();
+    IF EXISTS (SELECT 1 FROM events
+                WHERE id > p_after AND id <= v_last AND at < p_before AND (expires_at IS NULL OR expires_at < v_now)) THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+    END IF;
     COMMIT;
     SELECT NULL, FALSE, JSON_OBJECT('deleted', v_deleted, 'seen', v_seen, 'last', uuid_text_v1(v_last));
 END$$

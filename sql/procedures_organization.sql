@@ -6,7 +6,7 @@
 --   one row, or signal   a DELETE of a procedure that is interrupted (KILL QUERY, max_statement_time) may end as if
 --                        there had been nothing to delete, and the procedure go on (seen on MariaDB 10.11, one in
 --                        forty); an UPDATE likewise (MariaDB 11.8, one in two hundred), and a CALL within it: so the
---                        rows are counted here, each time
+--                        rows are counted here, each time, or looked at, where an UPDATE may find what it would write
 --   event last           its id was made by the caller before the CALL; by it a lost CALL is settled
 --   one SELECT           of variables filled under the lock: code (null: done), replayed, answer
 --

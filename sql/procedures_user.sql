@@ -62,6 +62,7 @@ BEGIN
     DECLARE v_id     BINARY(16);
     DECLARE v_taken  BOOLEAN DEFAULT FALSE;
     DECLARE v_other  BINARY(16);
+    DECLARE v_rows   INT;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
@@ -77,14 +78,19 @@ BEGIN
             UPDATE users
                SET email = IFNULL(p_new_email, email),
                    name = IF(p_rename, p_name, name),
-                   external_id = IF(p_reassign, p_external_id, external_id)
+                   external_id = IF(p_reassign, p_external_id, external_id),
+                   guard = guard + 1
              WHERE id = v_id;
+            SET v_rows = ROW_COUNT();
         END;
         IF v_taken THEN
             ROLLBACK;
             SELECT id INTO v_other FROM users WHERE email = p_new_email AND id <> v_id;
             SET v_code = IF(v_other IS NULL, 'external_id_taken', 'email_taken');
             LEAVE rules;
+        END IF;
+        IF v_rows <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
 
         SET v_answer = JSON_OBJECT('id', uuid_text_v1(v_id));
@@ -115,6 +121,7 @@ BEGIN
     DECLARE v_locked BIGINT UNSIGNED DEFAULT 0;
     DECLARE v_count  BIGINT UNSIGNED;
     DECLARE v_sole   BINARY(16);
+    DECLARE v_rows   INT;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
@@ -131,8 +138,11 @@ BEGIN
              ORDER BY organization_id LIMIT 1;
             IF v_next IS NULL THEN LEAVE organizations; END IF;
             UPDATE organizations SET guard = guard + 1 WHERE id = v_next;
-            SET v_role = NULL;
+            SET v_rows = ROW_COUNT(), v_role = NULL;
             SELECT role INTO v_role FROM memberships WHERE user_id = v_id AND organization_id = v_next;
+            IF v_role IS NOT NULL AND v_rows <> 1 THEN
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             IF v_role = 'admin' THEN SET v_locked = v_locked + 1; END IF;
         END LOOP organizations;
 

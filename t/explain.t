@@ -165,7 +165,7 @@ for my $case (
     [sub { "CALL user_deactivate_v1($new, @{[$next->()]}, 1)" }, 60],
     [sub { "CALL token_revoke_all_v1($new, 'user12\@example.org')" }, 15],
     [sub { "CALL license_set_v1($new, $free, 'pro', 0, NULL, 0, NULL, 0, NULL, NULL, NULL)" }, 20],
-    [sub { "CALL event_prune_v1($new, $id{none}, $id{hundredth}, '2025-01-01', 50)" }, 160],
+    [sub { "CALL event_prune_v1($new, $id{none}, $id{hundredth}, '2025-01-01', 50)" }, 220],
 ) {
     my ($make, $most) = @$case;
     my ($name) = $make->() =~ /.*CALL (\w+)/;

@@ -1,6 +1,6 @@
 # Contract 3, rule 8: all of it or nothing, also where the server interrupts a procedure at any moment. Some statements
-# then end as if there had been nothing to do (DELETE on MariaDB 10.11, UPDATE on 11.8), which the procedures must see:
-# an event that stands tells what is there.
+# then end as if there had been nothing to do (DELETE on MariaDB 10.11, UPDATE on 11.8; on MySQL 9.7 none was seen),
+# which the procedures must see: an event that stands tells what is there.
 use Orgs::Test;
 
 my $RUNS = long_or(20_000, 800);
@@ -12,6 +12,14 @@ my ($ada, $bob) = (user('ada'), user('bob'));
 my ($actor, $member) = map { id_in_sql($_->{id}) } $ada, $bob;
 
 # --- the interruptions ------------------------------------------------------------------------------------------------------
+
+END {
+    if ($actor) {
+        local $?;
+        sql('UPDATE interrupted SET pause = NULL; DROP PROCEDURE interrupted_kill; DROP TABLE interrupted');
+        orgsctl('plan', 'free', '--name=free', '--seats=unlimited');
+    }
+}
 
 # By another session, which kills what runs in this one again and again.
 sql(<<'SQL');
@@ -132,7 +140,6 @@ my @kinds = (
         'a deleted one has a license'     => 'JOIN licenses l ON l.organization_id = e.organization_id',
     ]},
 );
-END { orgsctl('plan', 'free', '--name=free', '--seats=unlimited') if @kinds }
 
 for my $kind (@kinds) {
     my ($action, $targets) = @$kind{qw(action targets)};

@@ -40,14 +40,13 @@ orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most);
 
 /**
  * Brings a question; waits while others are asked.
- * @param p        for a little memory while it waits
  * @param question size bytes without pointers; copied
  * @param deadline by orgs_clock, until when to wait at most
  * @param crowd    of LEAD and ANSWERED: orgs_gather_take is then due
  * @param place    the question's number in it
  */
-orgs_gather_e orgs_gather_join(orgs_gather_t *gather, apr_pool_t *p, const void *question, apr_size_t size,
-                               apr_time_t deadline, orgs_crowd_t **crowd, int *place);
+orgs_gather_e orgs_gather_join(orgs_gather_t *gather, const void *question, apr_size_t size, apr_time_t deadline,
+                               orgs_crowd_t **crowd, int *place);
 
 /** Gives the lane back, or on to those who wait by now; tells the crowd (NULL: it was one alone) that it is answered. */
 void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd);

@@ -1,8 +1,10 @@
 /*
- * Gathering questions. Those who wait are woken one by one, when it is their turn to ask or when they are answered.
+ * Gathering questions. Those who wait are woken one by one, when it is their turn to ask or when they are answered; each
+ * by a lock of his own, and after the queue's was given back: who wakes finds no lock held that he needs.
  */
 #include "orgs_gather.h"
 
+#include <apr_atomic.h>
 #include <apr_strings.h>
 #include <apr_thread_cond.h>
 #include <apr_thread_mutex.h>
@@ -12,24 +14,26 @@
 
 typedef struct group_t group_t;
 
-/* One who waits, on his own stack; whoever leaves takes himself out of the ring or the group first. */
+/* One who waits. It is used again and never freed: who calls him may be late to let go of it. */
 typedef struct asker_t asker_t;
 struct asker_t {
     asker_t *prev;
-    asker_t *next;
-    apr_thread_cond_t *called;
+    asker_t *next; /* while he waits; also of those to be called, and of the spare */
     const void *question;
     apr_size_t size;
     apr_time_t deadline;
     group_t *group; /* the one he was taken into */
     int place;
-    int role; /* -1 while he waits */
+    int role; /* -1 until it is decided */
+    apr_thread_mutex_t *lock; /* for called */
+    apr_thread_cond_t *bell;
+    int called; /* the role is his to take */
 };
 
 struct group_t {
     orgs_crowd_t crowd; /* first: it is what the outside sees */
     asker_t *askers[ORGS_CROWD_MAX]; /* NULL: leads, has left, or been told */
-    int refs;
+    volatile apr_uint32_t refs;
     group_t *spare;
 };
 
@@ -37,9 +41,10 @@ struct orgs_gather_t {
     apr_pool_t *pool; /* with an allocator of its own, as each group's: no other lock guards it */
     int lanes;
     int most; /* lanes, where some are slow */
-    apr_thread_mutex_t *lock; /* for all below */
+    apr_thread_mutex_t *lock; /* for all below, and what askers and groups have but for called and refs */
     int running;              /* lanes on which somebody asks */
     asker_t waiting;          /* a ring, in the order of coming */
+    asker_t *idle;
     group_t *spare;
 };
 
@@ -98,20 +103,46 @@ static group_t *group_get(orgs_gather_t *gather)
     return group;
 }
 
+/* One to wait as; NULL without memory. With the lock held. */
+static asker_t *asker_get(orgs_gather_t *gather)
+{
+    asker_t *asker = gather->idle;
+
+    if (asker != NULL) {
+        gather->idle = asker->next;
+        return asker;
+    }
+    asker = apr_pcalloc(gather->pool, sizeof(*asker));
+    if (apr_thread_mutex_create(&asker->lock, APR_THREAD_MUTEX_DEFAULT, gather->pool) != APR_SUCCESS
+        || apr_thread_cond_create(&asker->bell, gather->pool) != APR_SUCCESS) {
+        return NULL;
+    }
+    return asker;
+}
+
 static void take_out(asker_t *asker)
 {
     asker->prev->next = asker->next;
     asker->next->prev = asker->prev;
 }
 
-static void call(asker_t *asker, orgs_gather_e role)
+/* Tells those of the list that their roles are decided. Without the lock. */
+static void call_all(asker_t *list)
 {
-    asker->role = (int)role;
-    apr_thread_cond_signal(asker->called);
+    while (list != NULL) {
+        asker_t *asker = list;
+
+        list = asker->next;
+        apr_thread_mutex_lock(asker->lock);
+        asker->called = 1;
+        apr_thread_mutex_unlock(asker->lock);
+        apr_thread_cond_signal(asker->bell);
+    }
 }
 
-/* Makes a group of those who have waited longest. Who asks for them is who has the most time left. With the lock held. */
-static void set_out(orgs_gather_t *gather, group_t *group)
+/* Makes a group of those who have waited longest, and returns who asks for them: who has the most time left. With the lock
+ * held. */
+static asker_t *set_out(orgs_gather_t *gather, group_t *group)
 {
     orgs_crowd_t *crowd = &group->crowd;
     asker_t *leader = gather->waiting.next;
@@ -127,120 +158,194 @@ static void set_out(orgs_gather_t *gather, group_t *group)
             leader = asker;
         }
     }
-    group->refs = crowd->count;
-    call(leader, ORGS_GATHER_LEAD);
+    group->refs = (apr_uint32_t)crowd->count;
+    /* who leads is gone from here when the answer is there */
+    group->askers[leader->place] = NULL;
+    leader->role = ORGS_GATHER_LEAD;
+    return leader;
 }
 
-/* Gives a lane to those who wait, of whom there are some. With the lock held. */
-static void send_next(orgs_gather_t *gather)
+/* Gives a lane to those who wait, of whom there are some; returns whom to call. With the lock held. */
+static asker_t *send_next(orgs_gather_t *gather)
 {
     asker_t *first = gather->waiting.next;
     group_t *group;
 
     if (first->next != &gather->waiting && (group = group_get(gather)) != NULL) {
-        set_out(gather, group);
+        first = set_out(gather, group);
     }
     else {
         take_out(first);
-        call(first, ORGS_GATHER_ALONE);
+        first->role = ORGS_GATHER_ALONE;
     }
+    first->next = NULL;
+    return first;
 }
 
-/* With the lock held. */
-static void let_go(orgs_gather_t *gather, group_t *group)
+/* Waits until called, or so long. Whether he was called. */
+static int wait_for_call(asker_t *asker, apr_interval_time_t most)
 {
-    if (--group->refs == 0) {
-        apr_pool_clear(group->crowd.pool);
-        group->spare = gather->spare;
-        gather->spare = group;
+    int called;
+
+    apr_thread_mutex_lock(asker->lock);
+    if (!asker->called) {
+        apr_thread_cond_timedwait(asker->bell, asker->lock, most);
     }
+    called = asker->called;
+    apr_thread_mutex_unlock(asker->lock);
+    return called;
 }
 
-/* Waits until called, or until the deadline. With the lock held. */
-static orgs_gather_e wait_for_call(orgs_gather_t *gather, asker_t *asker)
+/* Somebody has waited for long: a connection that hangs is not to hold up everybody. */
+static void open_another(orgs_gather_t *gather, const asker_t *asker)
+{
+    asker_t *next = NULL;
+
+    apr_thread_mutex_lock(gather->lock);
+    if (asker->role < 0 && asker->group == NULL && gather->running < gather->most) {
+        gather->running++;
+        next = send_next(gather);
+    }
+    apr_thread_mutex_unlock(gather->lock);
+    call_all(next);
+}
+
+/* Leaves, his deadline having passed. Zero if his role is decided already. */
+static int leave(orgs_gather_t *gather, asker_t *asker)
+{
+    group_t *group = NULL;
+    int role;
+
+    apr_thread_mutex_lock(gather->lock);
+    role = asker->role;
+    if (role < 0) {
+        group = asker->group;
+        if (group == NULL) {
+            take_out(asker);
+        }
+        else {
+            group->askers[asker->place] = NULL;
+        }
+        asker->role = ORGS_GATHER_LATE;
+    }
+    apr_thread_mutex_unlock(gather->lock);
+    if (group != NULL) {
+        orgs_gather_take(gather, &group->crowd);
+    }
+    return role < 0;
+}
+
+static void wait_in_queue(orgs_gather_t *gather, asker_t *asker)
 {
     apr_interval_time_t left;
 
-    asker->prev = gather->waiting.prev;
-    asker->next = &gather->waiting;
-    asker->prev->next = asker->next->prev = asker;
-    while (asker->role < 0 && (left = asker->deadline - orgs_clock()) > 0) {
-        int impatient = left > ORGS_GATHER_PATIENCE;
-
-        apr_thread_cond_timedwait(asker->called, gather->lock, impatient ? ORGS_GATHER_PATIENCE : left);
-        /* a connection that hangs is not to hold up everybody */
-        if (impatient && asker->role < 0 && asker->group == NULL && gather->running < gather->most) {
-            gather->running++;
-            send_next(gather);
+    while ((left = asker->deadline - orgs_clock()) > 0) {
+        if (wait_for_call(asker, left < ORGS_GATHER_PATIENCE ? left : ORGS_GATHER_PATIENCE)) {
+            return;
+        }
+        open_another(gather, asker);
+    }
+    if (!leave(gather, asker)) {
+        while (!wait_for_call(asker, ORGS_GATHER_PATIENCE)) {
+            /* the call is under way */
         }
     }
-    if (asker->role == (int)ORGS_GATHER_LEAD) {
-        /* who leads is gone from here when the answer is there */
-        asker->group->askers[asker->place] = NULL;
-    }
-    if (asker->role >= 0) {
-        return (orgs_gather_e)asker->role;
-    }
-    if (asker->group == NULL) {
-        take_out(asker);
-    }
-    else {
-        asker->group->askers[asker->place] = NULL;
-        let_go(gather, asker->group);
-    }
-    return ORGS_GATHER_LATE;
 }
 
-orgs_gather_e orgs_gather_join(orgs_gather_t *gather, apr_pool_t *p, const void *question, apr_size_t size,
-                               apr_time_t deadline, orgs_crowd_t **crowd, int *place)
+/* Puts himself at the end of the queue; NULL without memory. With the lock held. */
+static asker_t *queue_up(orgs_gather_t *gather, const void *question, apr_size_t size, apr_time_t deadline)
 {
-    asker_t asker = {NULL, NULL, NULL, question, size, deadline, NULL, 0, -1};
-    orgs_gather_e role = ORGS_GATHER_ALONE;
+    asker_t *asker = asker_get(gather);
 
+    if (asker != NULL) {
+        asker->question = question;
+        asker->size = size;
+        asker->deadline = deadline;
+        asker->group = NULL;
+        asker->place = 0;
+        asker->role = -1;
+        asker->called = 0;
+        asker->prev = gather->waiting.prev;
+        asker->next = &gather->waiting;
+        asker->prev->next = asker->next->prev = asker;
+    }
+    return asker;
+}
+
+orgs_gather_e orgs_gather_join(orgs_gather_t *gather, const void *question, apr_size_t size, apr_time_t deadline,
+                               orgs_crowd_t **crowd, int *place)
+{
+    asker_t *asker = NULL;
+    orgs_gather_e role;
+    int alone;
+
+    *crowd = NULL;
+    *place = 0;
     apr_thread_mutex_lock(gather->lock);
-    if (gather->running < gather->lanes) {
+    alone = gather->running < gather->lanes;
+    if (alone) {
         gather->running++;
     }
-    else if (apr_thread_cond_create(&asker.called, p) != APR_SUCCESS) {
-        role = ORGS_GATHER_LATE;
-    }
     else {
-        role = wait_for_call(gather, &asker);
-        apr_thread_cond_destroy(asker.called);
+        asker = queue_up(gather, question, size, deadline);
     }
     apr_thread_mutex_unlock(gather->lock);
-    *crowd = role == ORGS_GATHER_LEAD || role == ORGS_GATHER_ANSWERED ? &asker.group->crowd : NULL;
-    *place = asker.place;
+    if (asker == NULL) {
+        return alone ? ORGS_GATHER_ALONE : ORGS_GATHER_LATE;
+    }
+    wait_in_queue(gather, asker);
+    role = (orgs_gather_e)asker->role;
+    if (role == ORGS_GATHER_LEAD || role == ORGS_GATHER_ANSWERED) {
+        *crowd = &asker->group->crowd;
+        *place = asker->place;
+    }
+    apr_thread_mutex_lock(gather->lock);
+    asker->next = gather->idle;
+    gather->idle = asker;
+    apr_thread_mutex_unlock(gather->lock);
     return role;
 }
 
 void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
 {
     group_t *group = (group_t *)crowd;
+    asker_t *list = NULL;
     int i;
 
     apr_thread_mutex_lock(gather->lock);
-    /* the next set out before the last are told: they have the database to wait for */
-    if (gather->running > gather->lanes || gather->waiting.next == &gather->waiting) {
-        gather->running--;
-    }
-    else {
-        send_next(gather);
-    }
     for (i = 0; group != NULL && i < crowd->count; i++) {
         asker_t *asker = group->askers[i];
 
         group->askers[i] = NULL;
         if (asker != NULL) {
-            call(asker, ORGS_GATHER_ANSWERED);
+            asker->role = ORGS_GATHER_ANSWERED;
+            asker->next = list;
+            list = asker;
         }
     }
+    /* the next set out before the last are told: they have the database to wait for */
+    if (gather->running > gather->lanes || gather->waiting.next == &gather->waiting) {
+        gather->running--;
+    }
+    else {
+        asker_t *next = send_next(gather);
+
+        next->next = list;
+        list = next;
+    }
     apr_thread_mutex_unlock(gather->lock);
+    call_all(list);
 }
 
 void orgs_gather_take(orgs_gather_t *gather, orgs_crowd_t *crowd)
 {
-    apr_thread_mutex_lock(gather->lock);
-    let_go(gather, (group_t *)crowd);
-    apr_thread_mutex_unlock(gather->lock);
+    group_t *group = (group_t *)crowd;
+
+    if (apr_atomic_dec32(&group->refs) == 0) {
+        apr_pool_clear(group->crowd.pool);
+        apr_thread_mutex_lock(gather->lock);
+        group->spare = gather->spare;
+        gather->spare = group;
+        apr_thread_mutex_unlock(gather->lock);
+    }
 }

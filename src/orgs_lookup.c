@@ -54,26 +54,50 @@ static void take_license(const orgs_rows_t *rows, orgs_lookup_t *found)
     }
 }
 
-/* By what the caller may be known: the statements, about organizations and without, the bytes of a key in them, and what
- * it means that nobody is found. */
+/* The statements about an organization, and about none: one's own, and a crowd's. */
+typedef struct {
+    orgs_sql_e alone;
+    orgs_sql_e crowd;
+} statements_t;
+
+/* By what the caller may be known: the statements, the bytes of a key in a crowd's, and what it means that nobody is
+ * found. */
 static const struct {
-    orgs_sql_e sql;
-    orgs_sql_e who;
+    statements_t lookup;
+    statements_t who;
     apr_size_t len;
     orgs_error_e nobody;
 } keys[] = {
-    [ORGS_KEY_TOKEN] = {ORGS_SQL_LOOKUP, ORGS_SQL_WHO, ORGS_SHA256_LEN, ORGS_E_UNAUTHORIZED},
-    [ORGS_KEY_EMAIL] = {ORGS_SQL_LOOKUP_EMAIL, ORGS_SQL_WHO_EMAIL, ORGS_EMAIL_MAX, ORGS_E_USER_UNKNOWN},
-    [ORGS_KEY_EXTERNAL_ID] = {ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_SQL_WHO_EXTERNAL_ID, ORGS_EXTERNAL_ID_MAX,
+    [ORGS_KEY_TOKEN] = {{ORGS_SQL_LOOKUP, ORGS_SQL_LOOKUP_CROWD}, {ORGS_SQL_WHO, ORGS_SQL_WHO_CROWD}, ORGS_SHA256_LEN,
+                        ORGS_E_UNAUTHORIZED},
+    [ORGS_KEY_EMAIL] = {{ORGS_SQL_LOOKUP_EMAIL, ORGS_SQL_LOOKUP_EMAIL_CROWD}, {ORGS_SQL_WHO_EMAIL, ORGS_SQL_WHO_EMAIL_CROWD},
+                        ORGS_EMAIL_MAX, ORGS_E_USER_UNKNOWN},
+    [ORGS_KEY_EXTERNAL_ID] = {{ORGS_SQL_LOOKUP_EXTERNAL_ID, ORGS_SQL_LOOKUP_EXTERNAL_ID_CROWD},
+                              {ORGS_SQL_WHO_EXTERNAL_ID, ORGS_SQL_WHO_EXTERNAL_ID_CROWD}, ORGS_EXTERNAL_ID_MAX,
                               ORGS_E_USER_UNKNOWN}};
 
 /* One's question, in one piece. */
 typedef struct {
     orgs_id_t organization; /* zeros: about none */
+    apr_size_t len;         /* of the key */
     char key[ORGS_EXTERNAL_ID_MAX];
 } question_t;
 
 static const orgs_id_t nowhere;
+
+static int is_about(const question_t *question)
+{
+    return memcmp(&question->organization, &nowhere, sizeof(nowhere)) != 0;
+}
+
+static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const question_t *question,
+                                     orgs_rows_t *rows)
+{
+    const orgs_value_t params[] = {orgs_value_bytes(question->key, question->len), orgs_value_id(&question->organization)};
+    const statements_t *of = is_about(question) ? &keys[kind].lookup : &keys[kind].who;
+
+    return orgs_db_read(db, p, ORGS_USE_HOT, of->alone, params, rows);
+}
 
 /* Asks so many questions in one statement. */
 static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const void *const *questions, int count,
@@ -94,18 +118,10 @@ static const orgs_error_t *ask_all(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind
 
         memcpy(known + i * len, question->key, len);
         organizations[i] = question->organization;
-        about |= memcmp(&question->organization, &nowhere, sizeof(nowhere)) != 0;
+        about |= is_about(question);
     }
-    return about ? orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].sql, params, rows)
-                 : orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].who, who, rows);
-}
-
-static const orgs_error_t *ask_alone(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, const question_t *question,
-                                     orgs_rows_t *rows)
-{
-    const void *one = question;
-
-    return ask_all(db, p, kind, &one, 1, rows);
+    return about ? orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].lookup.crowd, params, rows)
+                 : orgs_db_read(db, p, ORGS_USE_HOT, keys[kind].who.crowd, who, rows);
 }
 
 /* Copies what concerns the question of this number. */
@@ -142,8 +158,7 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, co
         return ask_alone(db, p, kind, question, rows);
     }
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
-    role = orgs_gather_join(gather, p, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &crowd,
-                            &number);
+    role = orgs_gather_join(gather, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &crowd, &number);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     orgs_db_spend(db, began);
     if (role == ORGS_GATHER_LATE) {
@@ -180,6 +195,7 @@ const orgs_error_t *orgs_lookup(orgs_db_t *db, apr_pool_t *p, const orgs_key_t *
     }
     memset(&question, 0, sizeof(question));
     memcpy(question.key, key->bytes, key->len);
+    question.len = key->len;
     if (organization != NULL) {
         question.organization = *organization;
     }

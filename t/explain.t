@@ -54,8 +54,8 @@ sub plan {
 
 # The parameters of each statement that is no CALL.
 my %given = (
-    LOOKUP => [$hash, $id{organization}, 1], LOOKUP_EMAIL => ["'user7\@example.org'", $id{organization}, 1], LOOKUP_EXTERNAL_ID => ["'externalUser 7'", $id{organization}, 1],
-    WHO => [$hash, 1], WHO_EMAIL => ["'user7\@example.org'", 1], WHO_EXTERNAL_ID => ["'externalUser 7'", 1],
+    (map { my ($by, $key) = @$_; ("LOOKUP$by" => [$key, $id{organization}], "LOOKUP${by}_CROWD" => [$key, $id{organization}, 1], "WHO$by" => [$key], "WHO${by}_CROWD" => [$key, 1]) }
+        ['', $hash], ['_EMAIL', "'user7\@example.org'"], ['_EXTERNAL_ID', "'externalUser 7'"]),
     ORG_LIST => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101], ORG_LIST_ALL => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101],
     MEMBER_LIST => [$id{crowd}, "'1000-01-01'", "'1000-01-01'", $id{none}, ('NULL') x 4, 101], MEMBER_GET => [$id{user}, $id{organization}],
     ASSIGNMENT_DEPLOYMENTS => [$id{organization}, $id{none}, 101], USER_LIST => [$id{none}, 101], USER_FIND => ["'user7\@example.org'"],

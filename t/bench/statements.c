@@ -197,11 +197,8 @@ static int run(worker_t *w, orgs_sql_e sql)
 
 static void ask(worker_t *w, const line_t *line, int about)
 {
-    set_blob(w, 0, line->hash, 32);
-    if (about) {
-        set_blob(w, 1, line->organization, 16);
-    }
-    set_number(w, about ? 2 : 1, 1);
+    set_bytes(w, 0, line->hash, 32);
+    set_bytes(w, 1, line->organization, 16);
     run(w, about ? ORGS_SQL_LOOKUP : ORGS_SQL_WHO);
     if (w->sizes[2] != 16) {
         die("the hot question", "knows nobody");
@@ -228,7 +225,7 @@ static void read_sixteen(worker_t *w)
     set_blob(w, 0, hashes, sizeof(hashes));
     set_blob(w, 1, organizations, sizeof(organizations));
     set_number(w, 2, ORGS_CROWD_MAX);
-    if (run(w, ORGS_SQL_LOOKUP) != ORGS_CROWD_MAX) {
+    if (run(w, ORGS_SQL_LOOKUP_CROWD) != ORGS_CROWD_MAX) {
         die("sixteen questions", "another number of answers");
     }
     w->done += ORGS_CROWD_MAX - 1;

@@ -90,14 +90,14 @@ static void take(const orgs_crowd_t *crowd, int place, const question_t *questio
     }
 }
 
-static void one(apr_pool_t *pool, const question_t *question, unsigned int chance)
+static void one(const question_t *question, unsigned int chance)
 {
     apr_interval_time_t patience = chance % 5 == 0 ? (apr_interval_time_t)(chance % 900) : apr_time_from_sec(20);
     apr_time_t deadline = orgs_clock() + patience;
     orgs_crowd_t *crowd;
     int place;
 
-    switch (orgs_gather_join(gather, pool, question, sizeof(*question), deadline, &crowd, &place)) {
+    switch (orgs_gather_join(gather, question, sizeof(*question), deadline, &crowd, &place)) {
     case ORGS_GATHER_ALONE:
         apr_atomic_inc32(&alone);
         ask_database(chance);
@@ -128,16 +128,12 @@ static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
 {
     unsigned int seed = (unsigned int)(apr_uintptr_t)data * 2654435761u + 1;
     question_t question = {(int)(apr_uintptr_t)data, 0, 0};
-    apr_pool_t *pool;
 
     (void)thread;
-    apr_pool_create_unmanaged_ex(&pool, NULL, NULL);
     for (question.number = 1; question.number <= questions; question.number++) {
         question.asked = apr_atomic_read32(&world);
-        one(pool, &question, (unsigned int)rand_r(&seed));
-        apr_pool_clear(pool);
+        one(&question, (unsigned int)rand_r(&seed));
     }
-    apr_pool_destroy(pool);
     return NULL;
 }
 

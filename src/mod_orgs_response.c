@@ -18,6 +18,18 @@ static void set_headers(request_rec *r)
     apr_table_setn(r->headers_out, "Cache-Control", "private, no-cache");
 }
 
+/* What came of passing on the last of an answer. A filter that failed may have sent nothing: then this status lets httpd
+ * answer 500, and else it is what leaves the answer without its end, for which the connection must close. */
+static int passed(request_rec *r, apr_status_t rv)
+{
+    if (rv == APR_SUCCESS || r->connection->aborted) {
+        return OK;
+    }
+    r->connection->keepalive = AP_CONN_CLOSE;
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, rv, r, ORGS_LOGNO(0022) "an output filter failed");
+    return AP_FILTER_ERROR;
+}
+
 /* Sends a body that lives as long as the request. */
 static int send_body(request_rec *r, const char *body, apr_size_t len)
 {
@@ -26,8 +38,7 @@ static int send_body(request_rec *r, const char *body, apr_size_t len)
     ap_set_content_length(r, (apr_off_t)len);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(body, len, r->pool, bb->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-    ap_pass_brigade(r->output_filters, bb);
-    return OK;
+    return passed(r, ap_pass_brigade(r->output_filters, bb));
 }
 
 int mod_orgs_response_text(orgs_request_t *rq, const char *text)
@@ -189,6 +200,7 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
     progress_t progress = {page->after, ORGS_BATCH, 1, 1};
     const orgs_error_t *error;
     apr_pool_t *batch;
+    apr_status_t rv;
     int failed;
 
     apr_pool_create(&batch, r->pool);
@@ -204,9 +216,10 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
     while (!r->header_only && progress.more && error == NULL) {
         /* the brigade has its own copy, and passing it on may take long */
         apr_pool_clear(batch);
-        if (ap_pass_brigade(r->output_filters, bb) != APR_SUCCESS || r->connection->aborted) {
+        rv = ap_pass_brigade(r->output_filters, bb);
+        if (rv != APR_SUCCESS || r->connection->aborted) {
             apr_pool_destroy(batch);
-            return OK; /* nobody listens any more */
+            return passed(r, rv);
         }
         apr_brigade_cleanup(bb);
         error = next_batch(rq, list, page, batch, &progress, bb);
@@ -223,7 +236,7 @@ int mod_orgs_response_list(orgs_request_t *rq, const mod_orgs_list_t *list, cons
     else if (!r->header_only) {
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_immortal_create("]", 1, bb->bucket_alloc));
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(bb->bucket_alloc));
-        ap_pass_brigade(r->output_filters, bb);
+        return passed(r, ap_pass_brigade(r->output_filters, bb));
     }
     return OK;
 }

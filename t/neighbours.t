@@ -17,11 +17,19 @@ my $mount = "<Location \"/organizations\">\nSetHandler orgs\n</Location>\n";
 my @errors = (400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 500, 503, 504);
 my $cached = "CacheDefaultExpire 3600\nCacheIgnoreNoLastMod On\nCacheIgnoreCacheControl On\nCacheLock off\n<LocationMatch \"\\.txt\$\">\nExpiresActive On\nExpiresDefault \"access plus 1 hour\"\n</LocationMatch>\n$mount";
 my $directory;
+my $lua = load_modules('lua');
+diag 'NO mod_lua HERE: no filter fails after it sent something' if !$lua;
 my $httpd = Orgs::Httpd->start(sub {
     ($directory) = @_;
     mkdir "$directory/cache" or die "cache: $!";
+    open my $out, '>', "$directory/some.lua" or die "some.lua: $!";
+    print $out "function some(r)\n    coroutine.yield()\n    for n = 1, 2 do\n        coroutine.yield(bucket)\n    end\n    error('enough')\nend\n";
+    close $out;
     my %host = (
         brotli   => "<Location \"/organizations\">\nSetHandler orgs\nSetOutputFilter BROTLI_COMPRESS\n</Location>\n",
+        # filters that fail: before anything is sent, and after
+        edited   => "<Location \"/organizations\">\nSetHandler orgs\nSetOutputFilter SUBSTITUTE\nSubstitute \"s/name/name/\"\nSubstituteMaxLineLength 1000\n</Location>\n",
+        scripted => $lua && "LuaOutputFilter some \"$directory/some.lua\" some\n<Location \"/organizations\">\nSetHandler orgs\nSetOutputFilter some\n</Location>\n",
         inflated => "<Location \"/organizations\">\nSetHandler orgs\nSetInputFilter DEFLATE\n</Location>\n",
         disk     => "${cached}CacheRoot \"$directory/cache\"\nCacheEnable disk \"/\"\n",
         late     => "${cached}CacheRoot \"$directory/cache\"\nCacheEnable disk \"/\"\nCacheQuickHandler off\n",
@@ -39,7 +47,7 @@ my $httpd = Orgs::Httpd->start(sub {
         dressed  => $mount . join('', map { "ErrorDocument $_ /error.html\n" } @errors) . "<Location \"/wrong\">\nSetHandler orgs\nOrgsRemoteUser email\n</Location>\n",
         odd      => $mount . "ErrorDocument 404 /organizations\nErrorDocument 401 /organizations/openapi.json\n",
     );
-    return load_modules(qw(brotli expires macro negotiation speling cache cache_disk cache_socache socache_shmcb include info)) . database_lines() . <<"END"
+    return $lua . load_modules(qw(brotli substitute expires macro negotiation speling cache cache_disk cache_socache socache_shmcb include info)) . database_lines() . <<"END"
 LogLevel info orgs:debug
 <Directory "$directory/htdocs">
     Require all granted
@@ -97,6 +105,21 @@ sub get {
             415, 'unsupported_media_type', "$host: a compressed body is refused");
         answers(get($host => "/organizations/$org", method => 'PUT', token => $ada, json => {name => 'Plain'}), 200, '... and a plain one is not');
     }
+}
+
+# --- filters that fail -----------------------------------------------------------------------------------------------------
+
+{
+    answers(get(edited => "/organizations/$org", token => $bob), 200, 'a filter that can work');
+    my $r = get(edited => '/organizations/openapi.json');
+    problem($r, 500, 'internal_error', 'one that fails before anything is sent: the client is told');
+    my $made = get(edited => '/organizations', method => 'POST', token => $bob, json => {name => 'Edited', description => 'd' x 900});
+    problem($made, 500, 'internal_error', '... of a write, too');
+    is(sql_value("SELECT COUNT(*) FROM organizations WHERE name = 'Edited'"), 1, '... which is done');
+    my $many = user('many');
+    many_organizations(1_000, $many);
+    $r = $lua && get(scripted => '/organizations', token => $many, undecoded => 1);
+    ok(!$lua || $r->{cut}, 'one that fails later: the answer has no end') or diag "$r->{status}, " . length $r->{body};
 }
 
 # --- caches -----------------------------------------------------------------------------------------------------------------------
@@ -270,5 +293,5 @@ problem(get(down => '/organizations', token => $ada), 503, 'unavailable', 'dress
     unlike($run->('-t -D DUMP_CONFIG'), qr/\Q$password\E/, 'nor does httpd -t -D DUMP_CONFIG tell the password');
 }
 
-is_deeply([$httpd->complaints(qw([include:error] AH01630 ORGS0041 ORGS0102))], [], 'the log has what was to be');
+is_deeply([$httpd->complaints('[lua:', qw([include:error] AH01328 AH01630 ORGS0041 ORGS0102))], [], 'the log has what was to be');
 done_testing;

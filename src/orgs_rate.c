@@ -21,6 +21,9 @@ typedef struct {
     apr_int64_t until;
 } entry_t;
 
+/* with a lock, as some machines have them, they would be atomic within one process only */
+_Static_assert(__atomic_always_lock_free(sizeof(apr_int64_t), 0), "this machine has no atomic operations of 64 bits");
+
 struct orgs_rate_t {
     entry_t entries[ENTRIES + REACH];
 };

@@ -17,6 +17,9 @@ const orgs_stats_item_t orgs_stats_items[] = {
 const int orgs_stats_statuses[ORGS_STATS_STATUSES] = {0,   200, 201, 204, 206, 207, 301, 302, 304, 400, 401, 403, 404,
                                                       405, 408, 409, 412, 413, 415, 422, 429, 500, 502, 503, 504};
 
+/* with a lock, as some machines have them, they would be atomic within one process only */
+_Static_assert(__atomic_always_lock_free(sizeof(apr_int64_t), 0), "this machine has no atomic operations of 64 bits");
+
 struct orgs_stats_t {
     apr_time_t since;
     int places;

@@ -8,6 +8,10 @@
 #include <http_config.h>
 #include <http_log.h>
 
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 93)
+#error "mod_orgs needs httpd 2.4.46 or later"
+#endif
+
 #include "orgs.h"
 #include "orgs_log.h"
 

@@ -28,6 +28,10 @@ int mod_orgs_problem_no_user(request_rec *r);
 /** The code of a status that httpd or another module answered; NULL if it has none. */
 const char *mod_orgs_problem_foreign(int status);
 
+/** The header of a request's credentials, and that of a challenge: in a forward proxy they are other ones. */
+const char *mod_orgs_problem_credentials(const request_rec *r);
+const char *mod_orgs_problem_authenticate(const request_rec *r);
+
 /** Puts the challenge of a 401 into the answer's headers. */
 void mod_orgs_problem_challenge(request_rec *r);
 

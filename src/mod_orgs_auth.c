@@ -12,6 +12,7 @@
 #include "mod_orgs_config.h"
 #include "mod_orgs_problem.h"
 #include "mod_orgs_remote.h"
+#include "orgs_limits.h"
 
 /* One answer to the hot question. */
 typedef struct {
@@ -209,6 +210,9 @@ void mod_orgs_auth_inherit(request_rec *r, const mod_orgs_auth_t *from)
     *auth = *from;
     auth->r = r;
     auth->granted = NULL;
+    auth->failure = NULL;
+    /* one's own: what is noted there lives as long as r */
+    auth->met = from->met != NULL ? apr_array_copy(r->pool, from->met) : NULL;
     auth->authenticating = auth->deciding = 0;
     if (auth->known && ask(auth, NULL, &lookup) == NULL) {
         tell_caller(auth, lookup);
@@ -241,10 +245,11 @@ static const orgs_error_t *present(mod_orgs_auth_t *auth, mod_orgs_by_e by, cons
     return error;
 }
 
-/* The token of the Authorization header, which may be several header lines joined; NULL where there is none. */
+/* The token of the Authorization header, which may be several header lines joined; NULL where there is none. In a forward
+ * proxy that header is for the other server, and ours is another one. */
 static const char *bearer_token(const request_rec *r)
 {
-    const char *header = apr_table_get(r->headers_in, "Authorization");
+    const char *header = apr_table_get(r->headers_in, mod_orgs_problem_credentials(r));
 
     if (header == NULL || ap_cstr_casecmpn(header, "Bearer", 6) != 0 || header[6] != ' ') {
         return NULL;
@@ -331,6 +336,17 @@ int mod_orgs_auth_note_failure(request_rec *r, const char *type)
     return OK;
 }
 
+/* Who sends the token as the name is nobody, but httpd would log the name: of the token its beginning stays. */
+static void mask(request_rec *r, const char *name)
+{
+    unsigned char digest[ORGS_SHA256_LEN];
+
+    /* of mod_auth_basic both are one text; another's is not ours to write to */
+    if (r->user == name && orgs_token_digest(digest, name, strlen(name))) {
+        memset(r->user + ORGS_TOKEN_PREFIX_LEN, '*', strlen(name) - ORGS_TOKEN_PREFIX_LEN);
+    }
+}
+
 /* Whose token it is counts, not the name that came with it. What is no token at all is left to the next provider. */
 static authn_status check_password(request_rec *r, const char *name, const char *password)
 {
@@ -338,7 +354,7 @@ static authn_status check_password(request_rec *r, const char *name, const char 
     unsigned char digest[ORGS_SHA256_LEN];
     const orgs_error_t *error;
 
-    (void)name;
+    mask(r, name);
     mod_orgs_auth_gated(auth);
     auth->known = 0;
     if (!orgs_token_digest(digest, password, strlen(password))) {

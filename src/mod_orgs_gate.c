@@ -153,7 +153,7 @@ int mod_orgs_gate_authz(request_rec *r)
     }
     if (status == HTTP_UNAUTHORIZED && auth->known && (auth->judged || auth->by != MOD_ORGS_BY_REMOTE)) {
         /* other credentials are not what is missing */
-        apr_table_unset(r->err_headers_out, "WWW-Authenticate");
+        apr_table_unset(r->err_headers_out, mod_orgs_problem_authenticate(r));
         status = HTTP_FORBIDDEN;
     }
     return noted(r, auth, status);

@@ -90,13 +90,23 @@ static void log_error(request_rec *r, const orgs_error_t *error)
     }
 }
 
+const char *mod_orgs_problem_credentials(const request_rec *r)
+{
+    return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authorization" : "Authorization";
+}
+
+const char *mod_orgs_problem_authenticate(const request_rec *r)
+{
+    return r->proxyreq == PROXYREQ_PROXY ? "Proxy-Authenticate" : "WWW-Authenticate";
+}
+
 void mod_orgs_problem_challenge(request_rec *r)
 {
     const char *realm = ap_auth_name(r);
-    const char *sent = apr_table_get(r->headers_in, "Authorization");
+    const char *sent = apr_table_get(r->headers_in, mod_orgs_problem_credentials(r));
     int token = sent != NULL && ap_cstr_casecmpn(sent, "Bearer", 6) == 0 && (sent[6] == ' ' || sent[6] == '\0');
 
-    apr_table_addn(r->err_headers_out, "WWW-Authenticate",
+    apr_table_addn(r->err_headers_out, mod_orgs_problem_authenticate(r),
                    apr_pstrcat(r->pool, "Bearer realm=\"", ap_escape_quotes(r->pool, realm != NULL ? realm : "orgs"),
                                token ? "\", error=\"invalid_token\"" : "\"", NULL));
 }

@@ -40,6 +40,8 @@ my $httpd = Orgs::Httpd->start(sub {
     }
     return load_modules(qw(cgid cgi socache_shmcb authn_socache auth_digest auth_form session session_cookie request)) . database_lines() . <<"END" });
 LogLevel info orgs:debug
+LogFormat "%u %m %U %>s" users
+CustomLog access_log users
 <IfModule cgid_module>
     ScriptSock cgid.sock
 </IfModule>
@@ -266,6 +268,14 @@ answers(get('/organizations', $password{ada}, method => 'POST', json => {name =>
     is(get('/c/digest', $digest->('by digest'))->{status}, 200, 'mod_auth_digest: let in');
     is(get('/c/digest', $digest->('wrong'))->{status}, 401, 'mod_auth_digest: not let in');
 }
+# Who sends the token as the name is nobody; httpd logs names.
+for my $path (qw(/c/only /c/orgs-file /c/file-orgs /organizations)) {
+    is(get($path, [$ada->{token}, ''])->{status}, 401, "$path: the token as the name");
+    is(get($path, [$ada->{token}, $bob->{token}])->{status}, 200, '... is as good as any other name');
+}
+my $named = join '', map { open my $in, '<', "$httpd->{directory}/$_" or die "$_: $!"; <$in> } qw(error_log access_log);
+like($named, qr/AH01618: user orgs_\*+ not found/, '... which the log tells without it');
+is_deeply([grep { index($_, substr $ada->{token}, 5, 12) >= 0 } split /^/, $named], [], '... always');
 {
     my ($ok, $said) = configtest(load_modules('auth_digest') . database_lines() . "<Location \"/x\">\nAuthType Digest\nAuthDigestProvider orgs\n</Location>\n");
     ok(!$ok, 'a token is no password for Digest');

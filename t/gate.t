@@ -3,6 +3,7 @@
 use Orgs::Test;
 use Orgs::Httpd;
 use Orgs::Proxy;
+use Orgs::Web;
 
 my $top = top();
 my $page = "$top/t/htdocs/index.html";
@@ -507,6 +508,39 @@ put_file('cached/file.txt', 'cached?');
     problem(get("$list/$team", token => $bob, host => 'down.example'), 503, 'unavailable', '... at the gate');
     problem(get($list, method => 'POST', token => $bob, json => {name => ''}), 422, 'invalid_input', 'and what follows works as ever');
     answers(get("$list/$team", method => 'PUT', token => $ada, json => {description => 'x'}), 200, 'writes too');
+}
+
+# --- a forward proxy -------------------------------------------------------------------------------------------------------
+
+{
+    my $web = Orgs::Web->start(sub {
+        my ($request) = @_;
+        return [200, ['Content-Type' => 'text/plain'], join '', map { "$_->[0]: $_->[1]\n" } @{$request->{fields}}];
+    });
+    my $proxy = Orgs::Httpd->start(database_lines() . "ProxyRequests On\n<Proxy \"*\">\nAuthType Orgs\nAuthName proxy\nRequire org-member $id{team}\n</Proxy>\n");
+    my $ask = sub {
+        my (@headers) = @_;
+        my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$proxy->{port}") or die "connect: $@";
+        print $socket join "\r\n", "GET http://127.0.0.1:$web->{port}/ HTTP/1.1", "Host: 127.0.0.1:$web->{port}", 'Connection: close', @headers, '', '';
+        return (parse_answers(read_all($socket, 10)))[0];
+    };
+    my ($challenge, $invalid) = ('Bearer realm="proxy"', 'Bearer realm="proxy", error="invalid_token"');
+    for my $case (
+        [407, $challenge, 'nobody'],
+        [407, $challenge, 'a token that is the other server\'s', "Authorization: Bearer $ada->{token}"],
+        [407, $invalid,   'no token', 'Proxy-Authorization: Bearer orgs_x'],
+        [403, undef,      'a stranger', "Proxy-Authorization: Bearer $eve->{token}"],
+        [200, undef,      'a member', "Proxy-Authorization: Bearer $ada->{token}", 'Authorization: Bearer theirs'],
+    ) {
+        my ($status, $want, $what, @headers) = @$case;
+        my $r = $ask->(@headers);
+        is($r->{status}, $status, "a forward proxy: $what");
+        is($r->{headers}{'proxy-authenticate'}, $want, '... is asked for what it wants');
+        is($r->{headers}{'www-authenticate'}, undef, '... and for nothing else');
+        is_deeply([$r->{body} =~ /^((?:proxy-)?authorization: .*)$/mgi], ['Authorization: Bearer theirs'], '... and the other server gets what is its own') if $status == 200;
+    }
+    is($proxy->stop, 0, 'it ends well');
+    is_deeply([$proxy->complaints('AH01631')], [], '... and has nothing to complain of');
 }
 
 is_deeply([$httpd->complaints(qw(AH01629 AH01630 AH01631 ORGS0102 ORGS0042 Evaluation [include:error] [dav:error]))], [], 'and its log has nothing else');

@@ -31,7 +31,7 @@ sub machine {
         [go => first_line('go version') || 'none'],
         [php => $fpm ? first_line("'$fpm' -v") : 'none'],
         [commit => first_line('git rev-parse --short HEAD') || '?'],
-        ['httpd, settings' => "$Orgs::Bench::Servers::PROCESSES processes of $Orgs::Bench::Servers::THREADS threads (160 for worker where more connections than threads are measured), MaxKeepAliveRequests 0, " . ($Orgs::Bench::Servers::DIRECTIVES || "the module's defaults") . '; no access log'],
+        ['httpd, settings' => "$Orgs::Bench::Servers::PROCESSES process" . ($Orgs::Bench::Servers::PROCESSES > 1 ? 'es' : '') . " of $Orgs::Bench::Servers::THREADS threads (as many as connections and 32 more where those are more), MaxKeepAliveRequests 0, " . ($Orgs::Bench::Servers::DIRECTIVES || "the module's defaults") . '; no access log'],
         ['database, settings' => join ', ', map { "$_=$settings{$_}" } sort keys %settings],
         ['Go, settings' => "$Orgs::Bench::Servers::GO_CONNECTIONS connections to the database, GOMAXPROCS as it is by itself"],
         ['PHP, settings' => "$Orgs::Bench::Servers::PHP_CHILDREN children (static), opcache, PDO persistent, " . (Orgs::Bench::Servers::native() ? 'statements prepared by the server' : 'statements prepared by PDO (its default, and faster here)') . ', behind event and mod_proxy_fcgi'],

@@ -8,7 +8,7 @@ use IO::Socket::INET ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our ($PROCESSES, $THREADS) = ($ENV{BENCH_PROCESSES} || 2, $ENV{BENCH_THREADS} || 64);
+our ($PROCESSES, $THREADS) = ($ENV{BENCH_PROCESSES} || 1, $ENV{BENCH_THREADS} || 128);
 our ($GO_CONNECTIONS, $PHP_CHILDREN) = ($ENV{BENCH_GO_CONNECTIONS} || 16, $ENV{BENCH_PHP_CHILDREN} || 16);
 # more of ours, with semicolons between: BENCH_DIRECTIVES='OrgsDBMax 4; OrgsDBKeep 4'
 our $DIRECTIVES = $ENV{BENCH_DIRECTIVES} // '';

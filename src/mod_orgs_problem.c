@@ -181,23 +181,27 @@ const char *mod_orgs_problem_foreign(int status)
     return i < FOREIGN ? orgs_error_name(foreign[i].code) : NULL;
 }
 
-static int is_problem(request_rec *r)
+static int is_problem(const orgs_request_t *rq)
 {
-    return foreign_of(r->status) < FOREIGN || mod_orgs_request_of(r)->problem == r->status;
+    return foreign_of(rq->r->status) < FOREIGN || rq->problem == rq->r->status;
 }
 
 /* Sets what httpd's error answers would have as text/html. The first brigade comes before the headers are sent. */
 static apr_status_t filter_problem(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     request_rec *r = f->r;
+    orgs_request_t *rq = mod_orgs_request_of(r);
 
-    if (is_problem(r)) {
-        r->content_encoding = NULL;
-        ap_set_content_type(r, "application/problem+json");
+    /* whoever may write SetOutputFilter may name this one anywhere */
+    if (rq != NULL && r->status >= HTTP_BAD_REQUEST) {
+        if (is_problem(rq)) {
+            r->content_encoding = NULL;
+            ap_set_content_type(r, "application/problem+json");
+        }
+        /* where httpd refuses a body's form it has dropped all headers by now */
+        mod_orgs_request_headers(rq);
+        apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
     }
-    /* where httpd refuses a body's form it has dropped all headers by now */
-    mod_orgs_request_headers(mod_orgs_request_of(r));
-    apr_table_setn(r->err_headers_out, "Cache-Control", "no-store");
     ap_remove_output_filter(f);
     return ap_pass_brigade(f->next, bb);
 }

@@ -30,6 +30,8 @@ my $httpd = Orgs::Httpd->start(sub {
         # filters that fail: before anything is sent, and after
         edited   => "<Location \"/organizations\">\nSetHandler orgs\nSetOutputFilter SUBSTITUTE\nSubstitute \"s/name/name/\"\nSubstituteMaxLineLength 1000\n</Location>\n",
         scripted => $lua && "LuaOutputFilter some \"$directory/some.lua\" some\n<Location \"/organizations\">\nSetHandler orgs\nSetOutputFilter some\n</Location>\n",
+        # ours, where they are not meant to be
+        named    => "<Location \"/\">\nSetOutputFilter ORGS_PROBLEM;ORGS_PRIVATE;ORGS_PRIVATE_SUB\n</Location>\n$mount",
         inflated => "<Location \"/organizations\">\nSetHandler orgs\nSetInputFilter DEFLATE\n</Location>\n",
         disk     => "${cached}CacheRoot \"$directory/cache\"\nCacheEnable disk \"/\"\n",
         late     => "${cached}CacheRoot \"$directory/cache\"\nCacheEnable disk \"/\"\nCacheQuickHandler off\n",
@@ -120,6 +122,15 @@ sub get {
     many_organizations(1_000, $many);
     $r = $lua && get(scripted => '/organizations', token => $many, undecoded => 1);
     ok(!$lua || $r->{cut}, 'one that fails later: the answer has no end') or diag "$r->{status}, " . length $r->{body};
+}
+
+{
+    put_file('named.txt', 'named');
+    my $r = get(named => '/named.txt');
+    is("$r->{status} $r->{body}", '200 named', 'the module\'s own filters, where anybody names them');
+    is($r->{headers}{'cache-control'}, undef, '... do nothing');
+    answers(get(named => "/organizations/$org", token => $bob), 200, '... to the API neither');
+    problem(get(named => '/organizations/none', token => $bob), 404, 'organization_not_found', '... nor to its refusals');
 }
 
 # --- caches -----------------------------------------------------------------------------------------------------------------------

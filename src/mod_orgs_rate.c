@@ -15,20 +15,20 @@
 #include "mod_orgs_problem.h"
 #include "orgs_rate.h"
 
-#define RETAINED "mod_orgs_rate"
-
 /* Without a name, and of the parent's lifetime, so that a restart forgets nothing. */
 static orgs_rate_t *shared;
 static apr_uint32_t full; /* was told */
 
-static apr_status_t share(apr_pool_t *process)
+static apr_status_t share(apr_pool_t *process, apr_pool_t *p)
 {
-    orgs_rate_t **retained = ap_retained_data_get(RETAINED);
+    /* another version of the module, which a restart may bring, would have one of its own */
+    const char *key = apr_psprintf(p, "mod_orgs_rate-%" APR_SIZE_T_FMT, orgs_rate_size());
+    orgs_rate_t **retained = ap_retained_data_get(key);
     apr_status_t rv = APR_SUCCESS;
     apr_shm_t *shm;
 
     if (retained == NULL) {
-        retained = ap_retained_data_create(RETAINED, sizeof(*retained));
+        retained = ap_retained_data_create(key, sizeof(*retained));
     }
     if (*retained == NULL && (rv = apr_shm_create(&shm, orgs_rate_size(), NULL, process)) == APR_SUCCESS) {
         /* the system gives it zeroed, page by page as they are needed */
@@ -45,14 +45,13 @@ int mod_orgs_rate_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
     (void)pconf;
     (void)plog;
-    (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
     for (s = first; s != NULL; s = s->next) {
         const mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
 
-        if (conf->limits && (rv = share(first->process->pool)) != APR_SUCCESS) {
+        if (conf->limits && (rv = share(first->process->pool, ptemp)) != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s, ORGS_LOGNO(0061) "no shared memory for OrgsRateLimit");
             return HTTP_INTERNAL_SERVER_ERROR;
         }

@@ -15,8 +15,6 @@
 #include "mod_orgs_config.h"
 #include "mod_orgs_notes.h"
 
-#define RETAINED "mod_orgs_stats"
-
 /* One for each database that was ever configured. In the process's pool, as the memory. */
 typedef struct block_t block_t;
 struct block_t {
@@ -25,18 +23,26 @@ struct block_t {
     orgs_stats_t *stats;
 };
 
-static block_t **blocks(void)
-{
-    block_t **first = ap_retained_data_get(RETAINED);
+/* From post_config on, in the parent. */
+static block_t **blocks;
 
-    return first != NULL ? first : ap_retained_data_create(RETAINED, sizeof(*first));
+/* Those of this very form: a restart may bring another version of the module, and what it counts lies elsewhere. */
+static void find_blocks(apr_pool_t *p)
+{
+    const char *key = apr_psprintf(p, "mod_orgs_stats-%" APR_SIZE_T_FMT "-%" APR_SIZE_T_FMT, sizeof(block_t),
+                                   orgs_stats_size(0));
+
+    blocks = ap_retained_data_get(key);
+    if (blocks == NULL) {
+        blocks = ap_retained_data_create(key, sizeof(*blocks));
+    }
 }
 
 static block_t *block_of(const char *database)
 {
     block_t *block;
 
-    for (block = *blocks(); block != NULL && strcmp(block->database, database) != 0; block = block->next) {
+    for (block = *blocks; block != NULL && strcmp(block->database, database) != 0; block = block->next) {
     }
     return block;
 }
@@ -62,8 +68,8 @@ static apr_status_t make_block(apr_pool_t *process, const char *database, block_
     block = apr_palloc(process, sizeof(*block));
     block->database = apr_pstrdup(process, database);
     block->stats = orgs_stats_init(memory, processes, apr_time_now());
-    block->next = *blocks();
-    *blocks() = block;
+    block->next = *blocks;
+    *blocks = block;
     *made = block;
     return APR_SUCCESS;
 }
@@ -85,10 +91,10 @@ int mod_orgs_stats_post(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     server_rec *s;
 
     (void)plog;
-    (void)ptemp;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
+    find_blocks(ptemp);
     for (s = first; s != NULL; s = s->next) {
         mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
         apr_status_t rv = APR_SUCCESS;
@@ -120,7 +126,7 @@ void mod_orgs_stats_child_status(server_rec *s, pid_t pid, ap_generation_t gener
     (void)s;
     (void)generation;
     (void)slot;
-    for (block = state == MPM_CHILD_EXITED ? *blocks() : NULL; block != NULL; block = block->next) {
+    for (block = state == MPM_CHILD_EXITED && blocks != NULL ? *blocks : NULL; block != NULL; block = block->next) {
         orgs_stats_leave(block->stats, (apr_uint32_t)pid);
     }
 }

@@ -28,6 +28,11 @@ typedef struct orgs_outcome_t {
     const char *code;     /* the refusal's name as the procedure gave it, or NULL */
     int replayed;         /* an Idempotency-Key's first answer was given again */
     json_t *answer;       /* an object, or NULL; lives as long as the pool */
+    /* of ORGS_MADE_COLUMNS */
+    int has_id;
+    orgs_id_t id;     /* what was made */
+    apr_time_t at;    /* when; -1: not known */
+    const char *name; /* of the user it is about, or NULL */
 } orgs_outcome_t;
 
 /** A request's access with the pool's full OrgsDBTimeout. */

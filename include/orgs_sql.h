@@ -8,8 +8,10 @@
 #ifndef ORGS_SQL_H
 #define ORGS_SQL_H
 
-/* Every procedure answers one row: code, replayed, answer. */
+/* Every procedure answers one row: code, replayed, answer. Those that make what is known from the request alone, and what
+ * settles a lost CALL, add what only the database knows of it: id, when, the user's name. */
 #define ORGS_CALL_COLUMNS "bib"
+#define ORGS_MADE_COLUMNS ORGS_CALL_COLUMNS "btb"
 
 /* A list names its index: with a constant before the range the optimizer may otherwise read, for every batch, all that
  * went before it. */
@@ -73,7 +75,7 @@
       "FROM organizations o LEFT JOIN memberships m ON m.user_id = ? AND m.organization_id = o.id " \
       "LEFT JOIN licenses l ON l.organization_id = o.id " \
       "WHERE o.id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?) ORDER BY o.id LIMIT ?") \
-    X(ORG_CREATE, ORGS_CALL_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(ORG_CREATE, ORGS_MADE_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 10, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 6, "CALL organization_delete_v1(?, ?, ?, ?, ?, ?)") \
     X(MEMBER_LIST, "bbbbt", 9, \
@@ -84,7 +86,7 @@
     X(MEMBER_GET, "bbbbt", 2, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = ? AND m.organization_id = ?") \
-    X(MEMBER_ADD, ORGS_CALL_COLUMNS, 9, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_ADD, ORGS_MADE_COLUMNS, 9, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(MEMBER_UPDATE, ORGS_CALL_COLUMNS, 7, "CALL member_update_v1(?, ?, ?, ?, ?, ?, ?)") \
     X(MEMBER_REMOVE, ORGS_CALL_COLUMNS, 6, "CALL member_remove_v1(?, ?, ?, ?, ?, ?)") \
     X(LICENSE_ASSIGN, ORGS_CALL_COLUMNS, 7, "CALL license_assign_v1(?, ?, ?, ?, ?, ?, ?)") \
@@ -95,7 +97,7 @@
       "WHERE l.organization_id = ? AND d.id > ? ORDER BY d.id LIMIT ?") \
     X(USER_PROVISION, ORGS_CALL_COLUMNS, 4, "CALL user_provision_v1(?, ?, ?, ?)") \
     X(EVENT_EXPIRE, ORGS_CALL_COLUMNS, 2, "CALL event_expire_v1(?, ?)") \
-    X(EVENT_SETTLE, ORGS_CALL_COLUMNS, 1, "CALL event_settle_v1(?)") \
+    X(EVENT_SETTLE, ORGS_MADE_COLUMNS, 1, "CALL event_settle_v1(?)") \
     /* the operator's */ \
     X(USER_LIST, "bbbbiit", 2, \
       "SELECT id, email, name, external_id, superuser, active, created_at FROM users WHERE id > ? " \

@@ -104,7 +104,7 @@ CREATE TABLE IF NOT EXISTS events (
     changes         MEDIUMTEXT      NULL,
     ikey            BINARY(32)      NULL,            -- SHA-256 of the Idempotency-Key
     ibody           BINARY(32)      NULL,            -- SHA-256 of path and body
-    answer          MEDIUMTEXT      NULL,            -- what the writer was told
+    answer          MEDIUMTEXT      NULL,            -- what the writer was told and nothing else tells
     expires_at      DATETIME(3)     NULL,            -- when ikey, ibody, answer and abandoned rows may go
     PRIMARY KEY (id),
     UNIQUE KEY events_seq (organization_id, seq),

@@ -4,7 +4,8 @@ DELIMITER $$
 
 -- Puts the mark 'abandoned' where the lost write would put its event. If that succeeds, the write never was and
 -- never can be any more: code 'abandoned'. If the id is taken the standing row says what it is: an abandoned one
--- (an earlier try to settle), or the event of a committed write, whose answer is then given.
+-- (an earlier try to settle), or the event of a committed write, whose answer is then given, beside what it was about,
+-- when, and the name of the user it was about.
 -- While the write is undecided the insert waits; 1205 and 1213 mean "ask again".
 CREATE PROCEDURE event_settle_v1(IN p_event BINARY(16))
     MODIFIES SQL DATA SQL SECURITY DEFINER
@@ -13,6 +14,8 @@ BEGIN
     DECLARE v_taken  BOOLEAN DEFAULT FALSE;
     DECLARE v_action VARCHAR(32) CHARACTER SET utf8mb4;
     DECLARE v_answer MEDIUMTEXT CHARACTER SET utf8mb4;
+    DECLARE v_id     BINARY(16);
+    DECLARE v_name   VARCHAR(200) CHARACTER SET utf8mb4;
     DECLARE v_now    DATETIME(3);
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
@@ -25,13 +28,15 @@ BEGIN
     END;
     IF v_taken THEN
         ROLLBACK;
-        SELECT action, answer INTO v_action, v_answer FROM events WHERE id = p_event;
+        SELECT e.action, e.answer, IFNULL(e.target_id, e.organization_id), e.at, u.name
+          INTO v_action, v_answer, v_id, v_now, v_name
+          FROM events e LEFT JOIN users u ON u.id = e.target_id WHERE e.id = p_event;
         IF v_action = 'abandoned' THEN SET v_code = 'abandoned'; END IF;
     ELSE
         COMMIT;
         SET v_code = 'abandoned';
     END IF;
-    SELECT v_code, FALSE, v_answer;
+    SELECT v_code, FALSE, v_answer, v_id, v_now, v_name;
 END$$
 
 -- Clears what is kept for a day only: keys and answers of old events, and events outside any organization, abandoned

@@ -346,10 +346,10 @@ BEGIN
     SELECT MAX(id), COUNT(*) INTO v_last, v_seen
       FROM (SELECT id FROM events WHERE id > p_after AND id <= p_until ORDER BY id LIMIT p_rows) AS looked;
     DELETE FROM events
-     WHERE id > p_after AND id <= v_last AND at < p_before AND (expires_at IS NULL OR expires_at < v_now);
+     WHERE id > p_after AND id <= v_last AND at < p_before AND at < v_now - INTERVAL 24 HOUR;
     SET v_deleted = ROW_COUNT();
     IF EXISTS (SELECT 1 FROM events
-                WHERE id > p_after AND id <= v_last AND at < p_before AND (expires_at IS NULL OR expires_at < v_now)) THEN
+                WHERE id > p_after AND id <= v_last AND at < p_before AND at < v_now - INTERVAL 24 HOUR) THEN
         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
     END IF;
     COMMIT;

@@ -8,7 +8,10 @@
 --                        forty); an UPDATE likewise (MariaDB 11.8, one in two hundred), and a CALL within it: so the
 --                        rows are counted here, each time, or looked at, where an UPDATE may find what it would write
 --   event last           its id was made by the caller before the CALL; by it a lost CALL is settled
---   one SELECT           of variables filled under the lock: code (null: done), replayed, answer
+--   one SELECT           of variables filled under the lock: code (null: done), replayed, answer; where what is made
+--                        follows from the request, instead of an answer: its id, when, the user's name
+--   nothing kept         for a day but keys, and of answers what follows from nothing else: expires_at of an event is
+--                        null without either
 --
 -- p_actor is who asks, p_request the request's id, p_superuser whether a superuser's flag counts in this request, p_if
 -- the versions If-Match names (null: no condition).
@@ -29,14 +32,15 @@ CREATE PROCEDURE organization_create_v1(
 BEGIN
     DECLARE v_code      VARCHAR(32) CHARACTER SET utf8mb4;
     DECLARE v_replayed  BOOLEAN DEFAULT FALSE;
-    DECLARE v_answer    MEDIUMTEXT CHARACTER SET utf8mb4;
     DECLARE v_now       DATETIME(3);
     DECLARE v_active    BOOLEAN;
     DECLARE v_created   INT UNSIGNED;
     DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
     DECLARE v_seen      BINARY(16);
     DECLARE v_seen_at   DATETIME(3);
+    DECLARE v_seen_until DATETIME(3);
     DECLARE v_seen_body BINARY(32);
+    DECLARE v_seen_id   BINARY(16);
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
@@ -54,13 +58,14 @@ BEGIN
         END IF;
 
         IF p_key IS NOT NULL THEN
-            SELECT id, at, ibody, answer INTO v_seen, v_seen_at, v_seen_body, v_answer
+            SELECT id, at, expires_at, ibody, organization_id
+              INTO v_seen, v_seen_at, v_seen_until, v_seen_body, v_seen_id
               FROM events WHERE actor_id = p_actor AND ikey = p_key;
-            IF v_seen IS NOT NULL AND v_seen_at > v_now - INTERVAL 24 HOUR THEN
+            IF v_seen IS NOT NULL AND v_seen_until > v_now THEN
                 IF v_seen_body = p_body THEN
-                    SET v_replayed = TRUE;
+                    SET v_replayed = TRUE, p_id = v_seen_id, v_now = v_seen_at;
                 ELSE
-                    SET v_code = 'idempotency_key_reused', v_answer = NULL;
+                    SET v_code = 'idempotency_key_reused';
                 END IF;
                 LEAVE rules;
             ELSEIF v_seen IS NOT NULL THEN
@@ -89,38 +94,33 @@ BEGIN
         VALUES (p_id, p_name, p_description, TRUE, 1, 1, 1, p_actor, v_now, v_now);
         INSERT INTO memberships (organization_id, user_id, role, joined_at) VALUES (p_id, p_actor, 'admin', v_now);
 
-        SET v_answer = JSON_OBJECT(
-            'id', uuid_text_v1(p_id), 'name', p_name, 'description', p_description, 'active', 1, 'role', 'admin',
-            'license_id', NULL, 'created_at', CAST(v_now AS CHAR), 'updated_at', CAST(v_now AS CHAR), 'version', 1);
-
         BEGIN
             DECLARE CONTINUE HANDLER FOR 1062 SET v_duplicate = TRUE;
             INSERT INTO events (id, organization_id, seq, at, actor_id, action, request_id, changes,
-                                ikey, ibody, answer, expires_at)
+                                ikey, ibody, expires_at)
             VALUES (p_event, p_id, 1, v_now, p_actor, 'organization.create', p_request,
-                    CONCAT('{', CONCAT_WS(',',
-                        change_v1('name', NULL, JSON_QUOTE(p_name)),
-                        change_v1('description', NULL, JSON_QUOTE(p_description)),
-                        change_v1('active', NULL, 'true')), '}'),
-                    p_key, p_body, v_answer, v_now + INTERVAL 24 HOUR);
+                    CONCAT('{"name":[null,', JSON_QUOTE(p_name),
+                           IFNULL(CONCAT('],"description":[null,', JSON_QUOTE(p_description)), ''),
+                           '],"active":[null,true]}'),
+                    p_key, p_body, IF(p_key IS NULL, NULL, v_now + INTERVAL 24 HOUR));
         END;
         IF v_duplicate THEN
             -- The same key was first by a moment. Rolled back before it is read: drops the lock and the view.
             ROLLBACK;
-            SET v_seen = NULL, v_answer = NULL;
-            SELECT id, ibody, answer INTO v_seen, v_seen_body, v_answer
+            SET v_seen = NULL;
+            SELECT id, at, ibody, organization_id INTO v_seen, v_seen_at, v_seen_body, v_seen_id
               FROM events WHERE actor_id = p_actor AND ikey = p_key;
             IF v_seen IS NULL THEN
                 SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000, MESSAGE_TEXT = 'this write was abandoned';
             ELSEIF v_seen_body = p_body THEN
-                SET v_replayed = TRUE;
+                SET v_replayed = TRUE, p_id = v_seen_id, v_now = v_seen_at;
             ELSE
-                SET v_code = 'idempotency_key_reused', v_answer = NULL;
+                SET v_code = 'idempotency_key_reused';
             END IF;
         END IF;
     END rules;
     IF v_code IS NULL THEN COMMIT; ELSE ROLLBACK; END IF;
-    SELECT v_code, v_replayed, v_answer;
+    SELECT v_code, v_replayed, NULL, p_id, v_now, NULL;
 END$$
 
 -- p_name, p_active: null leaves the field alone; p_description counts where p_describe is true.
@@ -279,14 +279,13 @@ BEGIN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
         END IF;
 
-        INSERT INTO events (id, organization_id, seq, at, actor_id, action, request_id, changes, expires_at)
+        INSERT INTO events (id, organization_id, seq, at, actor_id, action, request_id, changes)
         VALUES (p_event, p_id, v_seq + 1, v_now, p_actor, 'organization.delete', p_request,
                 CONCAT('{', CONCAT_WS(',',
                     change_v1('name', JSON_QUOTE(v_name), NULL),
                     change_v1('description', JSON_QUOTE(v_description), NULL),
                     change_v1('active', flag_json_v1(v_active), NULL),
-                    change_v1('license_id', id_json_v1(v_license), NULL)), '}'),
-                v_now + INTERVAL 24 HOUR);
+                    change_v1('license_id', id_json_v1(v_license), NULL)), '}'));
     END rules;
     IF v_code IS NULL THEN COMMIT; ELSE ROLLBACK; END IF;
     SELECT v_code, FALSE, v_answer;

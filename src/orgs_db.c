@@ -209,6 +209,12 @@ static const orgs_error_t *take_outcome(apr_pool_t *p, const orgs_rows_t *rows, 
         }
     }
     outcome->replayed = rows->values[1].number != 0;
+    outcome->at = -1;
+    if (rows->columns == (int)strlen(ORGS_MADE_COLUMNS)) {
+        outcome->has_id = orgs_row_id(rows, 0, 3, &outcome->id);
+        outcome->at = orgs_row_time(rows, 0, 4);
+        outcome->name = orgs_row_string(rows, 0, 5);
+    }
     if (answer->type == ORGS_BYTES) {
         outcome->answer = json_loadb(answer->bytes, answer->len, 0, NULL);
         if (outcome->answer == NULL) {

@@ -82,6 +82,25 @@ static const orgs_error_t *take_answer(apr_pool_t *p, const json_t *answer, orgs
     return NULL;
 }
 
+/* A member who was added, or who was one before, from the words of the request and what the database adds to them. */
+static const orgs_error_t *take_added(apr_pool_t *p, const orgs_outcome_t *outcome, const orgs_id_t *organization,
+                                      const char *email, orgs_role_e role, orgs_member_t *member)
+{
+    const char *standing = orgs_answer_string(p, outcome->answer, "role");
+
+    if (!outcome->has_id) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure's answer is no member");
+    }
+    member->organization_id = *organization;
+    member->user_id = outcome->id;
+    member->email = email;
+    /* what was kept is what was told; the user may have another name by now */
+    member->name = outcome->answer != NULL ? orgs_answer_string(p, outcome->answer, "name") : outcome->name;
+    member->role = standing != NULL ? role_of(standing) : role;
+    member->joined_at = outcome->at;
+    return NULL;
+}
+
 const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,
                                           const orgs_id_t *organization, const char *email, orgs_role_e role,
                                           const orgs_idempotency_t *once, orgs_member_t *member, int *replayed)
@@ -103,7 +122,7 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
         return error;
     }
     if (outcome.refusal == ORGS_E_ALREADY_MEMBER) {
-        error = take_answer(p, outcome.answer, member);
+        error = take_added(p, &outcome, organization, email, role, member);
         if (error != NULL) {
             return error;
         }
@@ -115,7 +134,7 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
         return error;
     }
     *replayed = outcome.replayed;
-    return take_answer(p, outcome.answer, member);
+    return take_added(p, &outcome, organization, email, role, member);
 }
 
 const orgs_error_t *orgs_store_member_update(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by,

@@ -136,8 +136,19 @@ const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const or
         || (error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;
     }
+    if (!outcome.has_id) {
+        return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure's answer is no organization");
+    }
     *replayed = outcome.replayed;
-    return take_organization(p, outcome.answer, created);
+    memset(created, 0, sizeof(*created));
+    created->id = outcome.id;
+    created->name = name;
+    created->description = description;
+    created->active = 1;
+    created->role = ORGS_ROLE_ADMIN;
+    created->created_at = created->updated_at = outcome.at;
+    created->version = 1;
+    return NULL;
 }
 
 const orgs_error_t *orgs_store_org_update(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const orgs_id_t *id,

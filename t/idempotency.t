@@ -45,7 +45,7 @@ sub organizations_named { ask_value("SELECT COUNT(*) FROM organizations WHERE na
 # Makes a key's event older.
 sub age {
     my ($key, $interval) = @_;
-    ask("UPDATE events SET at = at - INTERVAL $interval, expires_at = expires_at - INTERVAL $interval "
+    ask("UPDATE events SET expires_at = expires_at - INTERVAL $interval "
         . "WHERE ikey = UNHEX(SHA2('$key', 256))");
 }
 
@@ -202,6 +202,8 @@ steps(\%cast,
     orgsctl('user', 'add', "late\@idempotency.example");
     my $made = first(add($cast{ada}, $late, $key), 'then it works');
     replays(add($cast{ada}, $late, $key), $made, 'and is kept');
+    orgsctl('user', 'set', "late\@idempotency.example", '--name=By another name');
+    replays(add($cast{ada}, $late, $key), $made, 'and is told as it was, whatever the user is called by now');
 
     my $second = key();
     problem(add($cast{ada}, $late, $second), 409, 'already_member', 'another refusal');

@@ -491,7 +491,15 @@ steps(\%cast,
 orgsctl('license', 'suspend', $cast{license}{id});
 steps(\%cast, [ada => 'POST {acme}/members', {email => '{cyd@}'}, 409, 'seat_limit_reached', full(3, 4, 'a suspended license does not count')]);
 orgsctl('license', 'resume', $cast{license}{id});
-steps(\%cast, [ada => 'POST {acme}/members', {email => '{cyd@}'}, 201, undef, {what => 'resumed'}]);
+for (['a license of tomorrow', '--starts-at=2090-01-01T00:00:00Z'], ['one of yesterday', '--starts-at=none', '--expires-at=2020-01-01T00:00:00Z']) {
+    my ($what, @times) = @$_;
+    orgsctl('license', 'set', $cast{license}{id}, @times);
+    steps(\%cast, [ada => 'POST {acme}/members', {email => '{cyd@}'}, 409, 'seat_limit_reached', full(3, 4, "$what does not count")]);
+}
+orgsctl('license', 'set', $cast{license}{id}, '--starts-at=2020-01-01T00:00:00Z', '--expires-at=2090-01-01T00:00:00Z');
+steps(\%cast, [ada => 'POST {acme}/members', {email => '{cyd@}'}, 201, undef, {what => 'resumed, and now'}]);
+orgsctl('license', 'revoke', $cast{license}{id});
+steps(\%cast, [ada => 'POST {acme}/members', {email => '{dora@}'}, 409, 'seat_limit_reached', full(3, 5, 'a revoked license does not count')]);
 orgsctl('user', 'activate', $cast{gus}{email});
 orgsctl('plan', 'free', '--seats=0');
 $cast{small} = organization($cast{ada});

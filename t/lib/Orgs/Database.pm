@@ -45,6 +45,8 @@ sub copy {
     my $second = Orgs::Test::top() . '/run/second';
     die "a copy of a running database\n" if grep { $_->{run} eq $second } values %running;
     system('cp', '-a', $second, $self->{run}) == 0 or die "$self->{run} cannot be made\n";
+    # by this a MySQL tells it from the one it was copied from
+    unlink "$self->{run}/db/data/auto.cnf";
     for my $file (qw(my.cnf root.cnf admin.cnf)) {
         my @lines = map { s/\Q$second\E/$self->{run}/gr } $self->lines($file);
         # of an option that stands there twice the later one counts

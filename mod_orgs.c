@@ -183,6 +183,7 @@ module AP_MODULE_DECLARE_DATA orgs_module = {
     mod_orgs_config_merge_server,
     mod_orgs_config_commands,
     register_hooks,
+    /* each virtual host's configuration is its own, also where no directive of ours stands: its pool is noted there */
     AP_MODULE_FLAG_ALWAYS_MERGE
 };
 #pragma GCC visibility pop

@@ -57,11 +57,14 @@ int mod_orgs_response_json(orgs_request_t *rq, int status, const orgs_writer_t *
         const char *etag = mod_orgs_etag_make(r->pool, tag, object->base, len);
 
         apr_table_setn(r->headers_out, "ETag", etag);
-        if (r->method_number == M_GET && mod_orgs_etag_none_match(r, etag)) {
+        if (r->method_number == M_GET && ap_is_HTTP_SUCCESS(r->status) && mod_orgs_etag_none_match(r, etag)) {
             return HTTP_NOT_MODIFIED;
         }
     }
-    r->status = status;
+    /* as an ErrorDocument this is the body of another status, which stays */
+    if (status != HTTP_OK) {
+        r->status = status;
+    }
     return send_body(r, object->base, len);
 }
 

@@ -47,7 +47,7 @@ my $httpd = Orgs::Httpd->start(sub {
         macro    => "<Macro Api \$path>\n<Location \$path>\n<IfModule orgs_module>\nSetHandler orgs\n</IfModule>\n</Location>\n</Macro>\nUse Api /a/organizations\nUse Api /b/organizations\n",
         front    => "ProxyPass \"/\" \"http://" . hostport() . "/\"\n",
         dressed  => $mount . join('', map { "ErrorDocument $_ /error.html\n" } @errors) . "<Location \"/wrong\">\nSetHandler orgs\nOrgsRemoteUser email\n</Location>\n",
-        odd      => $mount . "ErrorDocument 404 /organizations\nErrorDocument 401 /organizations/openapi.json\n",
+        odd      => $mount . "ErrorDocument 404 /organizations\nErrorDocument 401 /organizations/openapi.json\nErrorDocument 403 /organizations/$org\n",
     );
     return $lua . load_modules(qw(brotli substitute expires macro negotiation speling cache cache_disk cache_socache socache_shmcb include info)) . database_lines() . <<"END"
 LogLevel info orgs:debug
@@ -281,6 +281,9 @@ problem(get(down => '/organizations', token => $ada), 503, 'unavailable', 'dress
     is($r->{status}, 404, '... also where that is refused') or diag Orgs::Test::describe($r);
     unlike($r->{body}, qr/"id"/, '... and tells nothing');
     problem(get(odd => '/organizations/x', token => $bob), 404, 'organization_not_found', '... the API\'s own errors are its own');
+    $r = get(odd => '/closed', token => $bob);
+    is("$r->{status} " . ($r->{json}{id} // ''), "403 $org", '... an organization as the document of a refusal: it stays one');
+    is(get(odd => '/closed', token => $bob, headers => {'If-None-Match' => '*'})->{status}, 403, '... whatever the client has of it');
     problem(get(odd => '/organizations'), 401, 'unauthorized', '... all of them');
 }
 

@@ -123,10 +123,13 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     apr_status_t rv;
 
     orgs_log_set(log_to_httpd, s);
-    orgs_conn_library_init();
     json_object_seed(0);
     mod_orgs_problem_init(pchild);
     mod_orgs_api_describe_init(pchild);
+    if (!mod_orgs_pools_wanted(s)) {
+        return;
+    }
+    orgs_conn_library_init();
     rv = orgs_watchdog_start();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, ORGS_LOGNO(0032) "the watchdog cannot be started");

@@ -153,6 +153,18 @@ static orgs_pool_t *pool_of_equal(server_rec *first, const mod_orgs_server_t *co
     return NULL;
 }
 
+int mod_orgs_pools_wanted(const server_rec *s)
+{
+    for (; s != NULL; s = s->next) {
+        const mod_orgs_server_t *conf = ap_get_module_config(s->module_config, &orgs_module);
+
+        if (conf->pool_conf != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void mod_orgs_pools_child_init(apr_pool_t *pchild, server_rec *first)
 {
     server_rec *s;

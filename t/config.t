@@ -253,4 +253,20 @@ for my $case (['handler', 'SetHandler orgs stands only in a plain'], ['directive
     is($lines, 1, 'once in the log');
 }
 
+# --- a server that has the module, and nothing for it to do ------------------------------------------------------------------
+
+for my $case (['', 1, 'nothing of the module\'s'], [$database, 2, 'a database']) {
+    my ($text, $want, $what) = @$case;
+    my $httpd = Orgs::Httpd->start("$text<Location \"/gated\">\nAuthType Orgs\nRequire valid-user\n</Location>\n", mpm => 'prefork');
+    is(api(GET => '', url => $httpd->url('/none'))->{status}, 404, "a server with $what: it answers");
+    is(api(GET => '', url => $httpd->url('/gated'))->{status}, 401, '... and does not let in');
+    is(api(GET => '', url => $httpd->url('/gated'), token => user('ada'))->{status}, $text eq '' ? 500 : 503, '... whom it cannot ask about');
+    # one that tried to connect may still be ending
+    my @threads;
+    until_true(5, sub { @threads = map { scalar(my @tasks = glob "/proc/$_/task/*") } $httpd->children; !grep { $_ != $want } @threads });
+    is_deeply([grep { $_ != $want } @threads], [], "... with $want threads in a process of prefork");
+    is($httpd->stop, 0, '... and ends well');
+    is_deeply([$httpd->complaints(qw(ORGS0011 ORGS0102))], [], '... with nothing to complain of');
+}
+
 done_testing;

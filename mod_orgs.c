@@ -117,12 +117,21 @@ static void log_to_httpd(void *server, orgs_log_e level, const char *message)
     ap_log_error(APLOG_MARK, levels[level], 0, (server_rec *)server, "%s", message);
 }
 
+/* A thread that still tries to connect outlives the server. Registered before the pools, so it comes after them. */
+static apr_status_t be_silent(void *nothing)
+{
+    (void)nothing;
+    orgs_log_set(NULL, NULL);
+    return APR_SUCCESS;
+}
+
 /* Nothing of the client library, no thread and no connection is there before the fork. */
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
     apr_status_t rv;
 
     orgs_log_set(log_to_httpd, s);
+    apr_pool_cleanup_register(pchild, NULL, be_silent, apr_pool_cleanup_null);
     json_object_seed(0);
     mod_orgs_problem_init(pchild);
     mod_orgs_api_describe_init(pchild);

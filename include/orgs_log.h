@@ -11,7 +11,8 @@ typedef enum { ORGS_LOG_ERR, ORGS_LOG_WARNING, ORGS_LOG_INFO, ORGS_LOG_DEBUG } o
 
 typedef void orgs_log_fn(void *baton, orgs_log_e level, const char *message);
 
-/** Says where messages go; without one they go nowhere. Called once, before threads are there. */
+/** Says where messages go; without one they go nowhere. Called before threads are there, and again with NULL before the
+ * baton goes. */
 void orgs_log_set(orgs_log_fn *fn, void *baton);
 
 /** Logs one line (printf-like, cut at 1,000 bytes). No secrets. May be called by any thread. */

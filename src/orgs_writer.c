@@ -38,21 +38,28 @@ apr_size_t orgs_writer_len(const orgs_writer_t *to)
 
 void orgs_writer_raw(orgs_writer_t *to, const char *bytes, apr_size_t len)
 {
-    while (len > 0) {
-        apr_size_t room = (apr_size_t)(to->end - to->at);
+    apr_size_t room;
 
-        if (room == 0) {
-            to->grow(to);
-            continue;
-        }
-        if (room > len) {
-            room = len;
-        }
+    while ((room = (apr_size_t)(to->end - to->at)) < len) {
         memcpy(to->at, bytes, room);
         to->at += room;
         bytes += room;
         len -= room;
+        to->grow(to);
     }
+    memcpy(to->at, bytes, len);
+    to->at += len;
+}
+
+/* The same for few bytes, whose number the compiler knows. */
+static inline void put_few(orgs_writer_t *to, const char *bytes, apr_size_t len)
+{
+    if ((apr_size_t)(to->end - to->at) < len) {
+        orgs_writer_raw(to, bytes, len);
+        return;
+    }
+    memcpy(to->at, bytes, len);
+    to->at += len;
 }
 
 /* How a byte is written: 0 as it is, u by its number, 8 as a part of UTF-8, else with a backslash before it. */
@@ -72,7 +79,7 @@ static void quote(orgs_writer_t *to, const char *text)
 {
     const char *from = text;
 
-    orgs_writer_raw(to, "\"", 1);
+    put_few(to, "\"", 1);
     for (;;) {
         unsigned char c;
 
@@ -86,7 +93,7 @@ static void quote(orgs_writer_t *to, const char *text)
         escape(to, c, escapes[c]);
         from = ++text;
     }
-    orgs_writer_raw(to, "\"", 1);
+    put_few(to, "\"", 1);
 }
 
 static int is_utf8(const char *text)
@@ -106,27 +113,30 @@ static int is_utf8(const char *text)
 
 void orgs_writer_open(orgs_writer_t *to)
 {
-    orgs_writer_raw(to, "{", 1);
+    put_few(to, "{", 1);
     to->bare = 1;
 }
 
 void orgs_writer_close(orgs_writer_t *to)
 {
-    orgs_writer_raw(to, "}", 1);
+    put_few(to, "}", 1);
     to->bare = 0;
 }
 
 void orgs_writer_name(orgs_writer_t *to, const char *name)
 {
-    orgs_writer_raw(to, &",\""[to->bare], (apr_size_t)(2 - to->bare));
+    if (!to->bare) {
+        put_few(to, ",", 1);
+    }
+    put_few(to, "\"", 1);
     to->bare = 0;
     orgs_writer_raw(to, name, strlen(name));
-    orgs_writer_raw(to, "\":", 2);
+    put_few(to, "\":", 2);
 }
 
 void orgs_writer_null(orgs_writer_t *to)
 {
-    orgs_writer_raw(to, "null", 4);
+    put_few(to, "null", 4);
 }
 
 void orgs_writer_string(orgs_writer_t *to, const char *name, const char *value)
@@ -141,11 +151,11 @@ void orgs_writer_string(orgs_writer_t *to, const char *name, const char *value)
 }
 
 /* A text that needs no escapes. */
-static void plain(orgs_writer_t *to, const char *text, apr_size_t len)
+static inline void plain(orgs_writer_t *to, const char *text, apr_size_t len)
 {
-    orgs_writer_raw(to, "\"", 1);
-    orgs_writer_raw(to, text, len);
-    orgs_writer_raw(to, "\"", 1);
+    put_few(to, "\"", 1);
+    put_few(to, text, len);
+    put_few(to, "\"", 1);
 }
 
 void orgs_writer_id(orgs_writer_t *to, const char *name, const orgs_id_t *value)

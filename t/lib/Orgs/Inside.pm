@@ -87,7 +87,9 @@ sub statements {
             # a call would change what it counts
             gap($handler) if !next_is('[^;]*\bROW_COUNT\(\)');
             ($left) = $text =~ /\G(LEAVE|SIGNAL|RESIGNAL)\b/i;
+            my ($transaction) = $text =~ /\G(START TRANSACTION|COMMIT|ROLLBACK)\b/i;
             next_is('(?:\w+\s*:\s*)?BEGIN\b') ? compound($handler) : next_is('IF\b') ? branches($handler) : upto(';');
+            $made .= " SET \@inside_open = " . ($transaction =~ /^START/i ? "TRUE;" : "FALSE;") if $transaction;
         }
     }
 }
@@ -160,7 +162,7 @@ CREATE PROCEDURE inside_at(IN p_gap INT)
 BEGIN
     DECLARE v_n, v_gap, v_number, v_row INT;
     DECLARE v_fault VARCHAR(16);
-    INSERT INTO inside_seen (gap, connection, open) VALUES (p_gap, CONNECTION_ID(), @@in_transaction);
+    INSERT INTO inside_seen (gap, connection, open) VALUES (p_gap, CONNECTION_ID(), IFNULL(@inside_open, 0));
     SELECT n, gap, fault, number INTO v_n, v_gap, v_fault, v_number FROM inside_rules WHERE times > 0 ORDER BY n LIMIT 1;
     IF v_gap = p_gap THEN
         UPDATE inside_rules SET times = times - 1 WHERE n = v_n;
@@ -234,12 +236,14 @@ sub instrument {
     my $made = another_database($name);
     @gaps = ();
     sql({database => $name}, $own);
-    my @procedures = sql("SELECT name, HEX(param_list), HEX(body_utf8), definer, sql_mode FROM mysql.proc "
-        . "WHERE db = '$name' AND type = 'PROCEDURE' AND security_type = 'DEFINER' AND name LIKE '%\\_v_' ORDER BY name");
+    my @procedures = sql("SELECT routine_name, HEX(routine_definition), definer, sql_mode FROM information_schema.routines "
+        . "WHERE routine_schema = '$name' AND routine_type = 'PROCEDURE' AND security_type = 'DEFINER' AND routine_name LIKE '%\\_v_' ORDER BY routine_name");
     for my $row (@procedures) {
-        my ($procedure, $parameters, $body, $definer, $mode) = @$row;
-        utf8::decode($_ = pack 'H*', $_) for $parameters, $body;
+        my ($procedure, $body, $definer, $mode) = @$row;
+        utf8::decode($body = pack 'H*', $body);
         $definer =~ s/^(.*)\@(.*)$/'$1'\@'$2'/;
+        my $parameters = join ', ', map { $_->[0] } sql("SELECT CONCAT_WS(' ', parameter_mode, parameter_name, dtd_identifier, CONCAT('CHARACTER SET ', character_set_name)) "
+            . "FROM information_schema.parameters WHERE specific_schema = '$name' AND specific_name = '$procedure' ORDER BY ordinal_position");
         my $new = with_gaps($procedure, $parameters, $body);
         sql({database => $name}, "SET SESSION sql_mode = '$mode';\nDELIMITER \$\$\nDROP PROCEDURE $procedure\$\$\n"
             . "CREATE DEFINER = $definer PROCEDURE $procedure($parameters) MODIFIES SQL DATA SQL SECURITY DEFINER\n$new\$\$\nDELIMITER ;\nDO 0");

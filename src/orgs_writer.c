@@ -38,17 +38,21 @@ apr_size_t orgs_writer_len(const orgs_writer_t *to)
 
 void orgs_writer_raw(orgs_writer_t *to, const char *bytes, apr_size_t len)
 {
-    apr_size_t room;
+    while (len > 0) {
+        apr_size_t room = (apr_size_t)(to->end - to->at);
 
-    while ((room = (apr_size_t)(to->end - to->at)) < len) {
+        if (room == 0) {
+            to->grow(to);
+            continue;
+        }
+        if (room > len) {
+            room = len;
+        }
         memcpy(to->at, bytes, room);
         to->at += room;
         bytes += room;
         len -= room;
-        to->grow(to);
     }
-    memcpy(to->at, bytes, len);
-    to->at += len;
 }
 
 /* The same for few bytes, whose number the compiler knows. */

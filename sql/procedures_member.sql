@@ -31,6 +31,7 @@ BEGIN
     DECLARE v_name      VARCHAR(200) CHARACTER SET utf8mb4;
     DECLARE v_user_role VARCHAR(6) CHARACTER SET utf8mb4;
     DECLARE v_joined_at DATETIME(3);
+    DECLARE v_met       BOOLEAN DEFAULT FALSE;
     DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
     DECLARE v_seen      BINARY(16);
     DECLARE v_seen_at   DATETIME(3);
@@ -85,14 +86,6 @@ BEGIN
         SELECT id, name INTO v_user, v_name FROM users WHERE email = p_email AND active LOCK IN SHARE MODE;
         IF v_user IS NULL THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
 
-        SELECT role, joined_at INTO v_user_role, v_joined_at
-          FROM memberships WHERE user_id = v_user AND organization_id = p_organization;
-        IF v_user_role IS NOT NULL THEN
-            SET v_code = 'already_member', v_now = v_joined_at,
-                v_answer = JSON_OBJECT('name', v_name, 'role', v_user_role);
-            LEAVE rules;
-        END IF;
-
         -- What seats_v1 says; but a view costs here as much as five reads by key, under the organization's lock.
         SELECT id, seats INTO v_license, v_seats FROM licenses
          WHERE organization_id = p_organization AND NOT revoked AND NOT suspended
@@ -100,13 +93,30 @@ BEGIN
         IF v_license IS NULL THEN
             SELECT free_seats INTO v_seats FROM settings WHERE id = 1;
         END IF;
+        -- Who is a member already is met at the key; where no seat is left, that comes first all the same.
         IF v_members >= v_seats THEN
-            SET v_code = 'seat_limit_reached', v_answer = JSON_OBJECT('seats', v_seats, 'seats_used', v_members);
+            SET v_met = TRUE;
+        ELSE
+            BEGIN
+                DECLARE CONTINUE HANDLER FOR 1062 SET v_met = TRUE;
+                INSERT INTO memberships (organization_id, user_id, role, joined_at)
+                VALUES (p_organization, v_user, p_role, v_now);
+            END;
+        END IF;
+        IF v_met THEN
+            SELECT role, joined_at INTO v_user_role, v_joined_at
+              FROM memberships WHERE user_id = v_user AND organization_id = p_organization;
+            IF v_user_role IS NOT NULL THEN
+                SET v_code = 'already_member', v_now = v_joined_at,
+                    v_answer = JSON_OBJECT('name', v_name, 'role', v_user_role);
+            ELSEIF v_members >= v_seats THEN
+                SET v_code = 'seat_limit_reached', v_answer = JSON_OBJECT('seats', v_seats, 'seats_used', v_members);
+            ELSE
+                SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+            END IF;
             LEAVE rules;
         END IF;
 
-        INSERT INTO memberships (organization_id, user_id, role, joined_at)
-        VALUES (p_organization, v_user, p_role, v_now);
         UPDATE organizations SET members = members + 1, seq = v_seq + 1 WHERE id = p_organization;
         IF ROW_COUNT() <> 1 THEN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';

@@ -35,7 +35,6 @@ BEGIN
     DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
     DECLARE v_seen      BINARY(16);
     DECLARE v_seen_at   DATETIME(3);
-    DECLARE v_seen_until DATETIME(3);
     DECLARE v_seen_body BINARY(32);
     DECLARE v_seen_user BINARY(16);
     DECLARE v_seen_told MEDIUMTEXT CHARACTER SET utf8mb4;
@@ -59,10 +58,9 @@ BEGIN
         IF NOT v_superuser AND v_role <> 'admin' THEN SET v_code = 'admin_required'; LEAVE rules; END IF;
 
         IF p_key IS NOT NULL THEN
-            SELECT id, at, expires_at, ibody, target_id, answer
-              INTO v_seen, v_seen_at, v_seen_until, v_seen_body, v_seen_user, v_seen_told
+            SELECT id, at, ibody, target_id, answer INTO v_seen, v_seen_at, v_seen_body, v_seen_user, v_seen_told
               FROM events WHERE actor_id = p_actor AND ikey = p_key;
-            IF v_seen IS NOT NULL AND v_seen_until > v_now THEN
+            IF v_seen IS NOT NULL AND v_seen_at > v_now - INTERVAL 24 HOUR THEN
                 IF v_seen_body = p_body THEN
                     SET v_replayed = TRUE, v_user = v_seen_user, v_now = v_seen_at, v_answer = v_seen_told;
                 ELSE

@@ -38,7 +38,6 @@ BEGIN
     DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
     DECLARE v_seen      BINARY(16);
     DECLARE v_seen_at   DATETIME(3);
-    DECLARE v_seen_until DATETIME(3);
     DECLARE v_seen_body BINARY(32);
     DECLARE v_seen_id   BINARY(16);
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
@@ -58,10 +57,9 @@ BEGIN
         END IF;
 
         IF p_key IS NOT NULL THEN
-            SELECT id, at, expires_at, ibody, organization_id
-              INTO v_seen, v_seen_at, v_seen_until, v_seen_body, v_seen_id
+            SELECT id, at, ibody, organization_id INTO v_seen, v_seen_at, v_seen_body, v_seen_id
               FROM events WHERE actor_id = p_actor AND ikey = p_key;
-            IF v_seen IS NOT NULL AND v_seen_until > v_now THEN
+            IF v_seen IS NOT NULL AND v_seen_at > v_now - INTERVAL 24 HOUR THEN
                 IF v_seen_body = p_body THEN
                     SET v_replayed = TRUE, p_id = v_seen_id, v_now = v_seen_at;
                 ELSE

@@ -165,7 +165,7 @@ sub different_target {
         if ($key ne 'new') {
             $target->{earlier} = request(\%earlier);
             die "an earlier request: $target->{earlier}{status} $target->{earlier}{body}" if $target->{earlier}{status} != 201;
-            sql("UPDATE events SET expires_at = expires_at - INTERVAL 25 HOUR WHERE actor_id = $words->{ada_sql} AND ikey IS NOT NULL") if $key eq 'old';
+            sql("UPDATE events SET at = at - INTERVAL 25 HOUR WHERE actor_id = $words->{ada_sql} AND ikey IS NOT NULL") if $key eq 'old';
             if ($words->{org} && $key ne 'again') {
                 sql(filled($without_bob, $words));
                 $target->{events}++;

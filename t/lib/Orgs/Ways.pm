@@ -265,9 +265,11 @@ sub expire {
     };
     my $before = sub {
         my %words = (mark => uuid());
+        # one that keeps its answer
+        $write->();
         sql('INSERT INTO events (id, at, action, expires_at) VALUES (' . id_in_sql($words{mark}) . ", UTC_TIMESTAMP(3) - INTERVAL 2 DAY, 'abandoned', UTC_TIMESTAMP(3) - INTERVAL 1 DAY); "
             . 'UPDATE events SET expires_at = UTC_TIMESTAMP(3) - INTERVAL 1 DAY WHERE organization_id = ' . id_in_sql($own->{id}) . ' AND answer IS NOT NULL ORDER BY seq DESC LIMIT 10');
-        $words{kept} = sql_value('SELECT COUNT(*) FROM events WHERE expires_at < UTC_TIMESTAMP(3) AND organization_id IS NOT NULL') or $write->() and die 'there is nothing to clear';
+        $words{kept} = sql_value('SELECT COUNT(*) FROM events WHERE expires_at < UTC_TIMESTAMP(3) AND organization_id IS NOT NULL') or die 'there is nothing to clear';
         return {words => \%words};
     };
     my $send = sub {

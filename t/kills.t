@@ -168,8 +168,8 @@ CONF
     my @children;
     ok(until_true(10, sub { @children = $httpd->children }), 'children: there are new ones');
     is_deeply([grep { $first{$_} } @children], [], 'children: and none of the first');
-    # httpd has a word for it itself
-    is_deeply([$httpd->complaints('AH10392')], [], 'children: httpd has nothing to complain of');
+    # httpd has a word for it itself, event and worker each their own
+    is_deeply([$httpd->complaints('AH10392', 'AH10393')], [], 'children: httpd has nothing to complain of');
     $httpd->stop;
     # besides those that the other httpd kept
     my $left;

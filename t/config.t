@@ -17,6 +17,8 @@ sub option_file {
 # --- wrong directives -----------------------------------------------------------------------------------------------------
 
 # [directive, what the sentence says]
+# the threads of a process, if they are fewer
+my $most = ($ENV{ORGS_TEST_MPM} // 'event') eq 'prefork' ? 1 : 8;
 my @directives = (
     ['OrgsDBParams',                           qr/OrgsDBParams takes one argument/],
     ['OrgsDBParams ""',                        qr/OrgsDBParams takes one argument/],
@@ -42,9 +44,9 @@ my @directives = (
     ['OrgsMaxOrganizations -1',                qr/OrgsMaxOrganizations -1: this must be a whole number from 0 to \d+, or unlimited/],
     ['OrgsMaxOrganizations many',              qr/OrgsMaxOrganizations many: this must be/],
     ['OrgsMaxOrganizations 1.5',               qr/OrgsMaxOrganizations 1.5: this must be/],
-    ["OrgsDBMin 3\nOrgsDBKeep 2",              qr/OrgsDBMin 3 is more than OrgsDBKeep 2/],
+    ["OrgsDBMax 8\nOrgsDBMin 3\nOrgsDBKeep 2", qr/OrgsDBMin 3 is more than OrgsDBKeep 2/],
     ["OrgsDBKeep 9\nOrgsDBMax 8",              qr/OrgsDBKeep 9 is more than OrgsDBMax 8/],
-    ["OrgsDBMin 20",                           qr/OrgsDBMin 20 is more than OrgsDBMax 8/],
+    ["OrgsDBMin 20",                           qr/OrgsDBMin 20 is more than OrgsDBMax $most/],
     ['OrgsRemoteUser',                         qr/OrgsRemoteUser takes one argument/],
     ['OrgsRemoteUser name',                    qr/OrgsRemoteUser name: this must be off, email or external-id/],
     ['OrgsRemoteSuperuser maybe',              qr/OrgsRemoteSuperuser must be On or Off/],
@@ -155,7 +157,7 @@ for my $case (
         . "OrgsMaxOrganizations 0\n$mounted",                       undef],
     ["${database}OrgsMayCreate ANY\nOrgsMaxOrganizations Unlimited\n$mounted", undef],
     ["${database}<Location \"/organizations\">\nSetHandler orgs\nOrgsMaxBody 1\n</Location>", undef],
-    ["OrgsDBMin 5\nOrgsDBKeep 5\n<VirtualHost *:80>\nOrgsDBMax 4\n</VirtualHost>", qr/OrgsDBMin 5 is more than OrgsDBMax 4/],
+    ["OrgsDBMax 8\nOrgsDBMin 5\nOrgsDBKeep 5\n<VirtualHost *:80>\nOrgsDBMax 4\n</VirtualHost>", qr/OrgsDBMin 5 is more than OrgsDBMax 4/],
     ['',                                                            undef],
 ) {
     my ($configuration, $sentence) = @$case;
@@ -215,7 +217,7 @@ for my $needs ($gate->('Require org-plan %{env:X} team'), "<VirtualHost *:80>\n"
 # --- where directives stand -------------------------------------------------------------------------------------------------------------
 
 my $conf = do { local $/; open my $in, '<', top() . '/src/mod_orgs_config.c' or die $!; <$in> };
-my %value = (OrgsDBParams => '"host=x"', OrgsDBDefaultsFile => $file, OrgsMayCreate => 'any', OrgsMaxBody => 1000, OrgsDBTimeout => 5);
+my %value = (OrgsDBParams => '"host=x"', OrgsDBDefaultsFile => $file, OrgsMayCreate => 'any', OrgsMaxBody => 1000, OrgsDBTimeout => 5, OrgsDBMin => 1, OrgsDBKeep => 1);
 for my $name (sort { $a cmp $b } $conf =~ /AP_INIT_\w+\("(OrgsDB\w+|OrgsMayCreate|OrgsMaxOrganizations)"/g) {
     my $directive = "$name " . ($value{$name} // 3);
     my ($ok, $said) = configtest("<Location \"/x\">\n$directive\n</Location>");

@@ -27,7 +27,9 @@ my $passwords = "$top/run/gather-passwords";
     print $out "$_:{SHA}" . sha1_base64('secret') . "=\n" for map { ("user$_\@example.org", $external{$_}) } 0 .. $CLIENTS - 1;
 }
 my $socket = "$top/run/gather.socket";
-my $httpd = Orgs::Httpd->start(<<"END");
+# where threads are
+my $mpm = ($ENV{ORGS_TEST_MPM} // 'event') eq 'prefork' ? 'event' : $ENV{ORGS_TEST_MPM};
+my $httpd = Orgs::Httpd->start(<<"END", mpm => $mpm);
 LogLevel info
 ThreadLimit 100
 ThreadsPerChild 100

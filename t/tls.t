@@ -259,7 +259,9 @@ for my $n (0 .. $#cases) {
 my ($reused) = grep { $cases[$_][1] eq "$required $ca" } 0 .. $#cases;
 $liars->forget;
 is(join(' ', map { ask($reused)->{status} } 1 .. 10), join(' ', (200) x 10), 'many requests');
-is(scalar $liars->heard('true'), 0, '... on the connection that stood');
+# one of each process, with prefork
+my $most = ($ENV{ORGS_TEST_MPM} // 'event') eq 'prefork' ? $httpd->children : 0;
+cmp_ok(scalar $liars->heard('true'), '<=', $most, '... on the connection that stood');
 
 # Plain text to another host is told at the start, once.
 my @told = grep { /ORGS0003/ } log_since(0);

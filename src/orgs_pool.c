@@ -313,6 +313,25 @@ static void note_failed(orgs_pool_t *pool, const orgs_dberr_t *failure, apr_time
     }
 }
 
+/* Errors by which a connection ends in the midst of being made. */
+static int is_cut(unsigned int number)
+{
+    return number == 2006 || number == ORGS_ER_LOST || number == 1317 || number == 1927;
+}
+
+/* Connects; once more where it was cut and there is time, for that may have been meant for this one alone: a server that
+ * is down refuses. */
+static int try_to_connect(orgs_pool_t *pool, apr_pool_t *p, orgs_conn_t *conn, apr_time_t deadline, orgs_dberr_t *failure)
+{
+    apr_time_t asked = orgs_clock();
+
+    if (orgs_connector_open(pool->connector, conn, p, deadline, failure)) {
+        return 1;
+    }
+    return is_cut(failure->number) && orgs_clock() - asked < (deadline - asked) / 2
+           && orgs_connector_open(pool->connector, conn, p, deadline, failure);
+}
+
 static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_use_e use, orgs_conn_t *conn,
                                        apr_time_t deadline)
 {
@@ -324,7 +343,7 @@ static const orgs_error_t *connect_now(orgs_pool_t *pool, apr_pool_t *p, orgs_us
     if (error != NULL) {
         return error;
     }
-    if (orgs_connector_open(pool->connector, conn, p, deadline, &failure)) {
+    if (try_to_connect(pool, p, conn, deadline, &failure)) {
         note_connected(pool, conn);
         return NULL;
     }

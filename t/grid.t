@@ -218,7 +218,8 @@ sub allowed {
     my ($point) = @_;
     return $point->{weather}[2] if $point->{weather};
     return '2..|503|504' if $point->{dark};
-    return '2..|503' if $point->{slow} || $point->{packet}{connecting} && !$point->{first};
+    # a connection that is cut while it is made is made once more
+    return '2..|503' if $point->{slow} || $point->{packet}{connecting} && !$point->{first} && $point->{fault} !~ /^cut/;
     return '2..';
 }
 

@@ -173,6 +173,8 @@ is_deeply(eventually(connections_in_use => 0, waiting => 0), {connections_in_use
 lock_it();
 @writes = map { begin(PUT => "/organizations/$organization->{id}", $ada, "{\"name\":\"Killed $_\"}") } 1 .. 4;
 until_true(8, sub { my $now = figures(); $now->{connections_in_use} + $now->{waiting} == 4 });
+# nobody connects any more
+until_true(5, sub { figure('connections_in_use') == $working->() });
 my $was = figures();
 kill KILL => $httpd->children;
 $db->sql('ROLLBACK');

@@ -247,10 +247,15 @@ for my $n (0 .. $#cases) {
         is_deeply(\@lines, [], '... no line in the log');
     }
     next if !defined $within;
-    open my $in, '<:raw', $tls{$certificate}{said} or die $!;
-    seek $in, $before, 0;
-    my $said = do { local $/; <$in> } // '';
-    is(index($said, $password) >= 0 ? 'password' : length $said ? 'login' : '', $within, '... and within TLS');
+    # whoever listens there may be a moment behind
+    my $heard = sub {
+        open my $in, '<:raw', $tls{$certificate}{said} or die $!;
+        seek $in, $before, 0;
+        my $said = do { local $/; <$in> } // '';
+        return index($said, $password) >= 0 ? 'password' : length $said ? 'login' : '';
+    };
+    until_true(2, sub { $heard->() eq $within });
+    is($heard->(), $within, '... and within TLS');
 }
 
 # --- what else --------------------------------------------------------------------------------------------------------

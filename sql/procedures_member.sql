@@ -27,6 +27,7 @@ BEGIN
     DECLARE v_role      VARCHAR(6) CHARACTER SET utf8mb4;
     DECLARE v_awake     BOOLEAN;
     DECLARE v_superuser BOOLEAN;
+    DECLARE v_guarded   INT DEFAULT 1;
     DECLARE v_user      BINARY(16);
     DECLARE v_name      VARCHAR(200) CHARACTER SET utf8mb4;
     DECLARE v_user_role VARCHAR(6) CHARACTER SET utf8mb4;
@@ -80,9 +81,13 @@ BEGIN
         -- A new admin's user is written: a deactivation of it, which counts admins, must come before or after.
         IF p_role = 'admin' THEN
             UPDATE users SET guard = guard + 1 WHERE email = p_email;
+            SET v_guarded = ROW_COUNT();
         END IF;
         SELECT id, name INTO v_user, v_name FROM users WHERE email = p_email AND active LOCK IN SHARE MODE;
         IF v_user IS NULL THEN SET v_code = 'user_not_found'; LEAVE rules; END IF;
+        IF v_guarded <> 1 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
+        END IF;
 
         -- What seats_v1 says; but a view costs here as much as five reads by key, under the organization's lock.
         SELECT id, seats INTO v_license, v_seats FROM licenses

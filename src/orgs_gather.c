@@ -185,10 +185,12 @@ static asker_t *send_next(orgs_gather_t *gather)
 /* Waits until called, or so long. Whether he was called. */
 static int wait_for_call(asker_t *asker, apr_interval_time_t most)
 {
+    apr_time_t until = orgs_clock() + most;
     int called;
 
     apr_thread_mutex_lock(asker->lock);
-    if (!asker->called) {
+    /* the bell may also ring for who was here before */
+    while (!asker->called && (most = until - orgs_clock()) > 0) {
         apr_thread_cond_timedwait(asker->bell, asker->lock, most);
     }
     called = asker->called;
@@ -240,10 +242,14 @@ static void wait_in_queue(orgs_gather_t *gather, asker_t *asker)
     apr_interval_time_t left;
 
     while ((left = asker->deadline - orgs_clock()) > 0) {
-        if (wait_for_call(asker, left < ORGS_GATHER_PATIENCE ? left : ORGS_GATHER_PATIENCE)) {
+        int impatient = left > ORGS_GATHER_PATIENCE;
+
+        if (wait_for_call(asker, impatient ? ORGS_GATHER_PATIENCE : left)) {
             return;
         }
-        open_another(gather, asker);
+        if (impatient) {
+            open_another(gather, asker);
+        }
     }
     if (!leave(gather, asker)) {
         while (!wait_for_call(asker, ORGS_GATHER_PATIENCE)) {

@@ -7,7 +7,7 @@
 #ifndef ORGS_H
 #define ORGS_H
 
-#include "orgs_db.h"
+#include "orgs_call.h"
 #include "orgs_error.h"
 #include "orgs_id.h"
 
@@ -167,6 +167,13 @@ typedef struct orgs_organization_filter_t {
 /** What a procedure refused, as an error with its members (seats, seats_used, license_status); NULL if done. */
 const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outcome);
 
+/**
+ * Begins what a procedure for several writes is told of this one, in p: whose it is. The rest of it is the caller's to add.
+ * @param organization as of orgs_share_t
+ */
+void orgs_store_share(orgs_share_t *share, apr_pool_t *p, orgs_sql_e sql, const orgs_id_t *organization,
+                      const orgs_by_t *by);
+
 /* orgs_store_user.c; what else it has is the operator's */
 
 /**
@@ -277,7 +284,7 @@ const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t 
 const orgs_error_t *orgs_store_event_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization, int descending,
                                           apr_int64_t after, int limit, apr_array_header_t **items);
 
-/** Clears what is kept for a day only (keys, answers, abandoned marks), up to rows of it. Errors as orgs_db_call. */
+/** Clears what is kept for a day only (keys, answers, abandoned marks), up to rows of it. Errors as orgs_call. */
 const orgs_error_t *orgs_store_event_expire(orgs_db_t *db, apr_pool_t *p, int rows);
 
 #endif

@@ -1,12 +1,11 @@
 /*
- * Questions and writes: a read is one statement, repeated when its connection turns out dead; a write is one CALL,
- * repeated when it lost a race, settled when its answer was lost.
+ * Questions and tries of writes: a read is one statement, repeated when its connection turns out dead; a write is one
+ * CALL, which orgs_call repeats and settles.
  */
 #ifndef ORGS_DB_H
 #define ORGS_DB_H
 
 #include <apr_pools.h>
-#include <jansson.h>
 
 #include "orgs_conn.h"
 #include "orgs_error.h"
@@ -22,18 +21,19 @@ typedef struct orgs_db_t {
     int retries;               /* how often something was repeated */
 } orgs_db_t;
 
-/* What a write ended in. */
-typedef struct orgs_outcome_t {
-    orgs_error_e refusal; /* ORGS_E_COUNT: it was done */
-    const char *code;     /* the refusal's name as the procedure gave it, or NULL */
-    int replayed;         /* an Idempotency-Key's first answer was given again */
-    json_t *answer;       /* an object, or NULL; lives as long as the pool */
-    /* of ORGS_MADE_COLUMNS */
-    int has_id;
-    orgs_id_t id;     /* what was made */
-    apr_time_t at;    /* when; -1: not known */
-    const char *name; /* of the user it is about, or NULL */
-} orgs_outcome_t;
+/* What one try of a CALL ended in. */
+typedef enum {
+    ORGS_END_DONE,    /* its row came */
+    ORGS_END_AGAIN,   /* nothing was written; another try may do better */
+    ORGS_END_REFUSED, /* nothing was written; another would end the same */
+    ORGS_END_UNCLEAR  /* it may have been written */
+} orgs_end_e;
+
+typedef struct orgs_trial_t {
+    orgs_end_e end;
+    orgs_rows_t rows;   /* of DONE */
+    orgs_dberr_t dberr; /* of the others */
+} orgs_trial_t;
 
 /** A request's access with the pool's full OrgsDBTimeout. */
 void orgs_db_init(orgs_db_t *db, orgs_pool_t *pool);
@@ -57,13 +57,24 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
                                  const orgs_value_t *params, orgs_rows_t *rows);
 
 /**
- * Writes, by one CALL whose first parameter is the id of its event: params[0] is filled here.
- * @param outcome what became of it, allocated in p
- * @return NULL if outcome tells; else nothing was written (ORGS_E_UNAVAILABLE, ORGS_E_INTERNAL_ERROR), or it could
- *         not be found out in time (ORGS_E_OUTCOME_UNKNOWN). Allocated in p.
+ * Tries a CALL, once, on one connection.
+ * @param deadline of the write, by orgs_clock: a try has two thirds of what is left; as of orgs_pool_acquire
+ * @param trial    what came of it, allocated in p
+ * @return NULL, or ORGS_E_UNAVAILABLE: it was not tried for want of a connection. Allocated in p.
  */
-const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, orgs_value_t *params,
-                                 orgs_outcome_t *outcome);
+const orgs_error_t *orgs_db_try(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, orgs_sql_e sql,
+                                const orgs_value_t *params, apr_time_t *deadline, orgs_trial_t *trial);
+
+/** Until when one try may last: what hangs leaves a third of the time for another try, or for settling. The server's own
+ * limit of a statement is below a first try's. */
+apr_time_t orgs_db_share(apr_time_t deadline);
+
+/** What is answered where a statement failed in vain, ORGS_E_UNAVAILABLE or ORGS_E_INTERNAL_ERROR, in p; the operator is
+ * told what is his. */
+const orgs_error_t *orgs_db_refused(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_dberr_t *dberr);
+
+/** Counts that something is done once more. */
+void orgs_db_repeated(orgs_db_t *db);
 
 /* Parameters. What they point to must live until the statement ran. */
 orgs_value_t orgs_value_null(void);
@@ -83,11 +94,5 @@ int orgs_row_is_null(const orgs_rows_t *rows, int row, int column);
 int orgs_row_id(const orgs_rows_t *rows, int row, int column, orgs_id_t *id);
 /** Copies a row, and all it points to, into p. */
 void orgs_row_copy(apr_pool_t *p, const orgs_rows_t *rows, int row, orgs_rows_t *copy);
-
-/* Members of an answer, likewise. Numbers and flags may come as strings: MariaDB's JSON_OBJECT quotes them. */
-const char *orgs_answer_string(apr_pool_t *p, const json_t *answer, const char *name);
-apr_int64_t orgs_answer_int(const json_t *answer, const char *name, apr_int64_t absent);
-apr_time_t orgs_answer_time(const json_t *answer, const char *name);
-int orgs_answer_id(const json_t *answer, const char *name, orgs_id_t *id);
 
 #endif

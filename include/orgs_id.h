@@ -31,6 +31,10 @@ const char *orgs_id_print(char buffer[ORGS_ID_TEXT_LEN + 1], const orgs_id_t *id
 /** The id in lower case, allocated in pool. */
 const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id);
 
+/** Reads size bytes from as many pairs of hexadecimal digits, of either case. Returns nonzero if that is what text (or NULL)
+ * is. */
+int orgs_hex_decode(unsigned char *bytes, apr_size_t size, const char *text);
+
 /** Writes a time of RFC 3339 in UTC with milliseconds and Z, with a NUL; answers buffer. */
 const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at);
 

@@ -58,6 +58,8 @@
 #define ORGS_CROWD_MAX 16
 #define ORGS_LANE_OF 8
 #define ORGS_GATHER_PATIENCE 25000
+/* the same of writes, for each organization, and for those that are made */
+#define ORGS_WRITE_LANES 1
 
 /* how many times OrgsDBTimeout who gives way to others waits and asks in all: a list that has begun is not cut off only
  * because many want a connection */

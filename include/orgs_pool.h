@@ -17,8 +17,9 @@
 
 typedef struct orgs_pool_t orgs_pool_t;
 
-/* how many kinds of questions there are that travel together */
-#define ORGS_GATHERS 3
+/* how many places there are where what travels together waits: of each kind of questions one, and of writes */
+#define ORGS_GATHER_WRITES 3
+#define ORGS_GATHERS 4
 
 typedef struct orgs_pool_conf_t {
     const orgs_params_t *params;
@@ -63,7 +64,7 @@ void orgs_pool_complain(orgs_pool_t *pool, orgs_sql_e sql, unsigned int number, 
 
 int orgs_pool_timeout(const orgs_pool_t *pool);
 
-/** Where questions that may travel together wait, those of one kind (0 to ORGS_GATHERS - 1); NULL without threads. */
+/** Where what may travel together waits, of one kind (0 to ORGS_GATHERS - 1); NULL without threads. */
 orgs_gather_t *orgs_pool_gather(const orgs_pool_t *pool, int kind);
 
 /** Where what is done with the pool is counted. */

@@ -76,6 +76,7 @@
       "LEFT JOIN licenses l ON l.organization_id = o.id " \
       "WHERE o.id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?) ORDER BY o.id LIMIT ?") \
     X(ORG_CREATE, ORGS_MADE_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(ORG_CREATE_TOGETHER, ORGS_MADE_COLUMNS, 1, "CALL organization_create_together_v1(?)") \
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 10, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 6, "CALL organization_delete_v1(?, ?, ?, ?, ?, ?)") \
     X(MEMBER_LIST, "bbbbt", 9, \
@@ -87,6 +88,7 @@
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = ? AND m.organization_id = ?") \
     X(MEMBER_ADD, ORGS_MADE_COLUMNS, 9, "CALL member_add_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+    X(MEMBER_ADD_TOGETHER, ORGS_MADE_COLUMNS, 2, "CALL member_add_together_v1(?, ?)") \
     X(MEMBER_UPDATE, ORGS_CALL_COLUMNS, 7, "CALL member_update_v1(?, ?, ?, ?, ?, ?, ?)") \
     X(MEMBER_REMOVE, ORGS_CALL_COLUMNS, 6, "CALL member_remove_v1(?, ?, ?, ?, ?, ?)") \
     X(LICENSE_ASSIGN, ORGS_CALL_COLUMNS, 7, "CALL license_assign_v1(?, ?, ?, ?, ?, ?, ?)") \

@@ -26,6 +26,7 @@ typedef enum { ORGS_STATS_GAUGE, ORGS_STATS_COUNTER, ORGS_STATS_TIME } orgs_stat
     X(STATEMENTS, COUNTER, "statements", "Statements sent") \
     X(STATEMENT_FAILURES, COUNTER, "statement_failures", "Statements that failed") \
     X(TOGETHER, COUNTER, "questions_together", "Questions about callers that were asked together with others, in one statement") \
+    X(WRITES_TOGETHER, COUNTER, "writes_together", "Writes that were made together with others, in one CALL") \
     X(RETRIES, COUNTER, "retries", "Questions and writes that were repeated") \
     X(SETTLED, COUNTER, "settled", "Writes whose answer was lost, and found out") \
     X(UNKNOWN, COUNTER, "unknown", "Writes whose answer was lost, and could not be found out") \

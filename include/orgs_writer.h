@@ -41,6 +41,8 @@ void orgs_writer_null(orgs_writer_t *to);
 /* Whole members. NULL, and the time -1, stand for null; so does a string that is not UTF-8. */
 void orgs_writer_string(orgs_writer_t *to, const char *name, const char *value);
 void orgs_writer_id(orgs_writer_t *to, const char *name, const orgs_id_t *value);
+/** Bytes, in hexadecimal. */
+void orgs_writer_hex(orgs_writer_t *to, const char *name, const void *bytes, apr_size_t len);
 void orgs_writer_time(orgs_writer_t *to, const char *name, apr_time_t value);
 void orgs_writer_flag(orgs_writer_t *to, const char *name, int value);
 void orgs_writer_number(orgs_writer_t *to, const char *name, apr_int64_t value);

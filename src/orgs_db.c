@@ -1,5 +1,5 @@
 /*
- * Reads that are repeated, writes that are repeated or settled.
+ * Questions, and single tries of a CALL.
  */
 #include "orgs_db.h"
 
@@ -88,7 +88,7 @@ static void count(orgs_db_t *db, orgs_stats_item_e item, apr_int64_t n)
     orgs_stats_add(orgs_pool_stats(db->pool), item, n);
 }
 
-static void repeated(orgs_db_t *db)
+void orgs_db_repeated(orgs_db_t *db)
 {
     db->retries++;
     count(db, ORGS_STATS_RETRIES, 1);
@@ -120,16 +120,14 @@ void orgs_db_spend(orgs_db_t *db, apr_time_t began)
     }
 }
 
-/* Until when one try may last: what hangs leaves a third of the time for another try, or for settling. The server's own
- * limit of a statement is below a first try's. */
-static apr_time_t share_of(apr_time_t deadline)
+apr_time_t orgs_db_share(apr_time_t deadline)
 {
     apr_time_t now = orgs_clock();
 
     return now + (deadline - now) * 2 / 3;
 }
 
-static const orgs_error_t *refused(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_dberr_t *dberr)
+const orgs_error_t *orgs_db_refused(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_dberr_t *dberr)
 {
     meaning_e meaning = meaning_of(dberr->number);
 
@@ -169,7 +167,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
             break;
         }
         asked = orgs_clock();
-        until = share_of(deadline);
+        until = orgs_db_share(deadline);
         query(db, p, sql, params, conn, until, rows, &dberr);
         if (dberr.number == 0) {
             orgs_pool_release(db->pool, conn);
@@ -178,73 +176,19 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         meaning = meaning_of(dberr.number);
         discard(db, conn, meaning, asked, until);
         if (meaning == NEVER || meaning == OPERATOR || tries == 0 || orgs_clock() >= deadline) {
-            error = refused(db, p, sql, &dberr);
+            error = orgs_db_refused(db, p, sql, &dberr);
             break;
         }
-        repeated(db);
+        orgs_db_repeated(db);
     }
     orgs_db_spend(db, began);
     return error;
 }
 
-static apr_status_t give_back(void *answer)
-{
-    json_decref(answer);
-    return APR_SUCCESS;
-}
-
-/* Reads the one row that every procedure answers. */
-static const orgs_error_t *take_outcome(apr_pool_t *p, const orgs_rows_t *rows, orgs_outcome_t *outcome)
-{
-    const orgs_value_t *code = &rows->values[0];
-    const orgs_value_t *answer = &rows->values[2];
-
-    memset(outcome, 0, sizeof(*outcome));
-    outcome->refusal = ORGS_E_COUNT;
-    if (code->type == ORGS_BYTES) {
-        outcome->code = code->bytes;
-        outcome->refusal = orgs_error_named(code->bytes, code->len);
-        if (outcome->refusal == ORGS_E_COUNT) {
-            outcome->refusal = ORGS_E_INTERNAL_ERROR;
-        }
-    }
-    outcome->replayed = rows->values[1].number != 0;
-    outcome->at = -1;
-    if (rows->columns == (int)strlen(ORGS_MADE_COLUMNS)) {
-        outcome->has_id = orgs_row_id(rows, 0, 3, &outcome->id);
-        outcome->at = orgs_row_time(rows, 0, 4);
-        outcome->name = orgs_row_string(rows, 0, 5);
-    }
-    if (answer->type == ORGS_BYTES) {
-        outcome->answer = json_loadb(answer->bytes, answer->len, 0, NULL);
-        if (outcome->answer == NULL) {
-            return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "a procedure's answer is not JSON");
-        }
-        apr_pool_cleanup_register(p, outcome->answer, give_back, apr_pool_cleanup_null);
-    }
-    return NULL;
-}
-
-/* Waits a moment, another one for each who waits, longer with every try; not beyond the deadline. */
-static void stand_back(int tries, apr_time_t deadline)
-{
-    apr_interval_time_t most = apr_time_from_msec(2) << (tries < 6 ? tries : 6);
-    apr_interval_time_t left = deadline - orgs_clock();
-    unsigned int chance = 0;
-
-    apr_generate_random_bytes((unsigned char *)&chance, sizeof(chance));
-    most = 1000 + (apr_interval_time_t)(chance % (unsigned int)most);
-    if (left > 0) {
-        apr_sleep(most < left ? most : left);
-    }
-}
-
-typedef enum { DONE, LOST_AGAINST, REFUSED, UNCLEAR } end_e;
-
 /* One CALL on one connection: what it ended in. After any error the connection gets a ROLLBACK, or is closed: a
  * killed procedure skips its handler and leaves its transaction open, and nothing in the client shows it. */
-static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
-                       apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
+static orgs_end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
+                            apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
 {
     apr_time_t asked = orgs_clock();
     meaning_e meaning;
@@ -252,7 +196,7 @@ static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_
     query(db, p, sql, params, conn, deadline, rows, dberr);
     if (dberr->number == 0 && rows->count == 1) {
         orgs_pool_release(db->pool, conn);
-        return DONE;
+        return ORGS_END_DONE;
     }
     meaning = meaning_of(dberr->number);
     if (meaning != LOST && meaning != ELSEWHERE && rows->count == 0 && orgs_conn_rollback(conn, deadline)) {
@@ -262,86 +206,27 @@ static end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_
         discard(db, conn, meaning, asked, deadline);
     }
     if (rows->count == 1) {
-        return DONE;
+        return ORGS_END_DONE;
     }
     if (meaning == LOST) {
-        return dberr->unasked ? LOST_AGAINST : UNCLEAR;
+        return dberr->unasked ? ORGS_END_AGAIN : ORGS_END_UNCLEAR;
     }
-    return meaning == AGAIN || meaning == ELSEWHERE ? LOST_AGAINST : REFUSED;
+    return meaning == AGAIN || meaning == ELSEWHERE ? ORGS_END_AGAIN : ORGS_END_REFUSED;
 }
 
-/* Finds out what became of a CALL whose answer was lost, by its event. */
-static end_e settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_time_t deadline, orgs_rows_t *rows)
+const orgs_error_t *orgs_db_try(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, orgs_sql_e sql,
+                                const orgs_value_t *params, apr_time_t *deadline, orgs_trial_t *trial)
 {
-    orgs_value_t param = orgs_value_id(event);
-    int tries;
-
-    for (tries = 0; orgs_clock() < deadline; tries++) {
-        apr_time_t until = share_of(deadline);
-        orgs_dberr_t dberr;
-        orgs_conn_t *conn;
-
-        if (orgs_pool_acquire(db->pool, p, ORGS_USE_SETTLE, &until, &conn) == NULL
-            && call_upon(db, p, ORGS_SQL_EVENT_SETTLE, &param, conn, share_of(deadline), rows, &dberr) == DONE) {
-            const orgs_value_t *code = &rows->values[0];
-
-            return code->type == ORGS_BYTES && strcmp(code->bytes, "abandoned") == 0 ? LOST_AGAINST : DONE;
-        }
-        stand_back(tries + 3, deadline);
-    }
-    return UNCLEAR;
-}
-
-const orgs_error_t *orgs_db_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, orgs_value_t *params,
-                                 orgs_outcome_t *outcome)
-{
-    apr_time_t began = orgs_clock();
-    apr_time_t deadline = began + db->left;
     const orgs_error_t *error;
-    int tries;
+    orgs_conn_t *conn;
 
-    for (tries = 1;; tries++) {
-        orgs_dberr_t dberr;
-        orgs_conn_t *conn;
-        orgs_rows_t rows;
-        orgs_id_t event;
-        end_e end;
-
-        if (orgs_id_make_v7(&event) != APR_SUCCESS) {
-            error = orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "the system gives no random bytes");
-            break;
-        }
-        params[0] = orgs_value_id(&event);
-        error = orgs_pool_acquire(db->pool, p, use_of(db, ORGS_USE_COLD), &deadline, &conn);
-        if (error != NULL) {
-            break;
-        }
-        end = call_upon(db, p, sql, params, conn, share_of(deadline), &rows, &dberr);
-        if (end == UNCLEAR) {
-            end = settle(db, p, &event, deadline, &rows);
-            count(db, end == UNCLEAR ? ORGS_STATS_UNKNOWN : ORGS_STATS_SETTLED, 1);
-            orgs_log(ORGS_LOG_INFO, ORGS_LOGNO(0111) "a write's answer was lost (%s, %u); it was %s", dberr.text,
-                     dberr.number, end == DONE ? "written" : end == UNCLEAR ? "not found out" : "not written");
-        }
-        if (end == DONE) {
-            error = take_outcome(p, &rows, outcome);
-            break;
-        }
-        if (end == UNCLEAR) {
-            error = orgs_error_cause(p, ORGS_E_OUTCOME_UNKNOWN, "%s (%u)", dberr.text, dberr.number);
-            break;
-        }
-        /* a try that begins with too little time to be settled ends in not knowing */
-        if (end == REFUSED || tries >= ORGS_CALL_TRIES
-            || deadline - orgs_clock() < orgs_pool_least(db->pool)) {
-            error = refused(db, p, sql, &dberr);
-            break;
-        }
-        stand_back(tries, deadline);
-        repeated(db);
+    memset(trial, 0, sizeof(*trial));
+    error = orgs_pool_acquire(db->pool, p, use_of(db, use), deadline, &conn);
+    if (error != NULL) {
+        return error;
     }
-    orgs_db_spend(db, began);
-    return error;
+    trial->end = call_upon(db, p, sql, params, conn, orgs_db_share(*deadline), &trial->rows, &trial->dberr);
+    return NULL;
 }
 
 orgs_value_t orgs_value_null(void)
@@ -451,36 +336,4 @@ void orgs_row_copy(apr_pool_t *p, const orgs_rows_t *rows, int row, orgs_rows_t 
     copy->count = 1;
     copy->columns = rows->columns;
     copy->values = values;
-}
-
-const char *orgs_answer_string(apr_pool_t *p, const json_t *answer, const char *name)
-{
-    const json_t *value = json_object_get(answer, name);
-
-    return json_is_string(value) ? apr_pstrmemdup(p, json_string_value(value), json_string_length(value)) : NULL;
-}
-
-apr_int64_t orgs_answer_int(const json_t *answer, const char *name, apr_int64_t absent)
-{
-    const json_t *value = json_object_get(answer, name);
-
-    return json_is_integer(value)   ? json_integer_value(value)
-           : json_is_string(value)  ? apr_atoi64(json_string_value(value))
-           : json_is_boolean(value) ? json_is_true(value)
-                                    : absent;
-}
-
-apr_time_t orgs_answer_time(const json_t *answer, const char *name)
-{
-    const json_t *value = json_object_get(answer, name);
-    apr_time_t at;
-
-    return json_is_string(value) && orgs_time_parse(&at, json_string_value(value), json_string_length(value)) ? at : -1;
-}
-
-int orgs_answer_id(const json_t *answer, const char *name, orgs_id_t *id)
-{
-    const json_t *value = json_object_get(answer, name);
-
-    return json_is_string(value) && orgs_id_parse(id, json_string_value(value), json_string_length(value));
 }

@@ -22,6 +22,7 @@ struct asker_t {
     const void *question;
     apr_size_t size;
     apr_time_t deadline;
+    orgs_queue_t *queue;
     group_t *group; /* the one he was taken into */
     int place;
     int role; /* -1 until it is decided */
@@ -37,13 +38,23 @@ struct group_t {
     group_t *spare;
 };
 
+/* Of one key; it is there while somebody asks, and others may wait. */
+struct orgs_queue_t {
+    orgs_gather_key_t key;
+    int running;     /* lanes on which somebody asks */
+    asker_t waiting; /* a ring, in the order of coming */
+    orgs_queue_t *next;
+};
+
+#define BUCKETS 64
+
 struct orgs_gather_t {
     apr_pool_t *pool; /* with an allocator of its own, as each group's: no other lock guards it */
     int lanes;
     int most; /* lanes, where some are slow */
-    apr_thread_mutex_t *lock; /* for all below, and what askers and groups have but for called and refs */
-    int running;              /* lanes on which somebody asks */
-    asker_t waiting;          /* a ring, in the order of coming */
+    apr_thread_mutex_t *lock; /* for all below, and what queues, askers and groups have but for called and refs */
+    orgs_queue_t *queues[BUCKETS];
+    orgs_queue_t *empty;
     asker_t *idle;
     group_t *spare;
 };
@@ -78,7 +89,6 @@ orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most)
     gather->pool = pool;
     gather->lanes = lanes;
     gather->most = most > lanes ? most : lanes;
-    gather->waiting.next = gather->waiting.prev = &gather->waiting;
     return apr_thread_mutex_create(&gather->lock, APR_THREAD_MUTEX_DEFAULT, pool) == APR_SUCCESS ? gather : NULL;
 }
 
@@ -120,6 +130,49 @@ static asker_t *asker_get(orgs_gather_t *gather)
     return asker;
 }
 
+/* Where the queue of this key stands in its list, or would. The last byte of an id is random. */
+static orgs_queue_t **queue_at(orgs_gather_t *gather, const orgs_gather_key_t *key)
+{
+    orgs_queue_t **at = &gather->queues[key->id.bytes[sizeof(key->id.bytes) - 1] % BUCKETS];
+
+    while (*at != NULL && memcmp(&(*at)->key, key, sizeof(*key)) != 0) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+/* The queue of this key, made if nobody asks; NULL without memory. With the lock held. */
+static orgs_queue_t *queue_get(orgs_gather_t *gather, const orgs_gather_key_t *key)
+{
+    orgs_queue_t **at = queue_at(gather, key);
+    orgs_queue_t *queue = *at;
+
+    if (queue == NULL) {
+        queue = gather->empty;
+        if (queue != NULL) {
+            gather->empty = queue->next;
+        }
+        else if ((queue = apr_pcalloc(gather->pool, sizeof(*queue))) == NULL) {
+            return NULL;
+        }
+        queue->key = *key;
+        queue->next = NULL;
+        queue->waiting.next = queue->waiting.prev = &queue->waiting;
+        *at = queue;
+    }
+    return queue;
+}
+
+/* One asks less; who was the last leaves nobody behind. With the lock held. */
+static void queue_rest(orgs_gather_t *gather, orgs_queue_t *queue)
+{
+    if (--queue->running == 0) {
+        *queue_at(gather, &queue->key) = queue->next;
+        queue->next = gather->empty;
+        gather->empty = queue;
+    }
+}
+
 static void take_out(asker_t *asker)
 {
     asker->prev->next = asker->next;
@@ -142,13 +195,13 @@ static void call_all(asker_t *list)
 
 /* Makes a group of those who have waited longest, and returns who asks for them: who has the most time left. With the lock
  * held. */
-static asker_t *set_out(orgs_gather_t *gather, group_t *group)
+static asker_t *set_out(orgs_queue_t *queue, group_t *group)
 {
     orgs_crowd_t *crowd = &group->crowd;
-    asker_t *leader = gather->waiting.next;
+    asker_t *leader = queue->waiting.next;
     asker_t *asker;
 
-    while (crowd->count < ORGS_CROWD_MAX && (asker = gather->waiting.next) != &gather->waiting) {
+    while (crowd->count < ORGS_CROWD_MAX && (asker = queue->waiting.next) != &queue->waiting) {
         take_out(asker);
         asker->group = group;
         asker->place = crowd->count;
@@ -166,13 +219,13 @@ static asker_t *set_out(orgs_gather_t *gather, group_t *group)
 }
 
 /* Gives a lane to those who wait, of whom there are some; returns whom to call. With the lock held. */
-static asker_t *send_next(orgs_gather_t *gather)
+static asker_t *send_next(orgs_gather_t *gather, orgs_queue_t *queue)
 {
-    asker_t *first = gather->waiting.next;
+    asker_t *first = queue->waiting.next;
     group_t *group;
 
-    if (first->next != &gather->waiting && (group = group_get(gather)) != NULL) {
-        first = set_out(gather, group);
+    if (first->next != &queue->waiting && (group = group_get(gather)) != NULL) {
+        first = set_out(queue, group);
     }
     else {
         take_out(first);
@@ -204,12 +257,24 @@ static void open_another(orgs_gather_t *gather, const asker_t *asker)
     asker_t *next = NULL;
 
     apr_thread_mutex_lock(gather->lock);
-    if (asker->role < 0 && asker->group == NULL && gather->running < gather->most) {
-        gather->running++;
-        next = send_next(gather);
+    if (asker->role < 0 && asker->group == NULL && asker->queue->running < gather->most) {
+        asker->queue->running++;
+        next = send_next(gather, asker->queue);
     }
     apr_thread_mutex_unlock(gather->lock);
     call_all(next);
+}
+
+/* The group's memory is needed by one less. */
+static void release(orgs_gather_t *gather, group_t *group)
+{
+    if (apr_atomic_dec32(&group->refs) == 0) {
+        apr_pool_clear(group->crowd.pool);
+        apr_thread_mutex_lock(gather->lock);
+        group->spare = gather->spare;
+        gather->spare = group;
+        apr_thread_mutex_unlock(gather->lock);
+    }
 }
 
 /* Leaves, his deadline having passed. Zero if his role is decided already. */
@@ -228,11 +293,11 @@ static int leave(orgs_gather_t *gather, asker_t *asker)
         else {
             group->askers[asker->place] = NULL;
         }
-        asker->role = ORGS_GATHER_LATE;
+        asker->role = group == NULL ? ORGS_GATHER_LATE : ORGS_GATHER_LEFT;
     }
     apr_thread_mutex_unlock(gather->lock);
     if (group != NULL) {
-        orgs_gather_take(gather, &group->crowd);
+        release(gather, group);
     }
     return role < 0;
 }
@@ -259,7 +324,8 @@ static void wait_in_queue(orgs_gather_t *gather, asker_t *asker)
 }
 
 /* Puts himself at the end of the queue; NULL without memory. With the lock held. */
-static asker_t *queue_up(orgs_gather_t *gather, const void *question, apr_size_t size, apr_time_t deadline)
+static asker_t *queue_up(orgs_gather_t *gather, orgs_queue_t *queue, const void *question, apr_size_t size,
+                         apr_time_t deadline)
 {
     asker_t *asker = asker_get(gather);
 
@@ -267,59 +333,59 @@ static asker_t *queue_up(orgs_gather_t *gather, const void *question, apr_size_t
         asker->question = question;
         asker->size = size;
         asker->deadline = deadline;
+        asker->queue = queue;
         asker->group = NULL;
         asker->place = 0;
         asker->role = -1;
         asker->called = 0;
-        asker->prev = gather->waiting.prev;
-        asker->next = &gather->waiting;
+        asker->prev = queue->waiting.prev;
+        asker->next = &queue->waiting;
         asker->prev->next = asker->next->prev = asker;
     }
     return asker;
 }
 
-orgs_gather_e orgs_gather_join(orgs_gather_t *gather, const void *question, apr_size_t size, apr_time_t deadline,
-                               orgs_crowd_t **crowd, int *place)
+void orgs_gather_join(orgs_gather_t *gather, const orgs_gather_key_t *key, const void *question, apr_size_t size,
+                      apr_time_t deadline, orgs_turn_t *turn)
 {
     asker_t *asker = NULL;
-    orgs_gather_e role;
-    int alone;
 
-    *crowd = NULL;
-    *place = 0;
+    memset(turn, 0, sizeof(*turn));
+    turn->role = ORGS_GATHER_LATE;
     apr_thread_mutex_lock(gather->lock);
-    alone = gather->running < gather->lanes;
-    if (alone) {
-        gather->running++;
+    turn->queue = queue_get(gather, key);
+    if (turn->queue != NULL && turn->queue->running < gather->lanes) {
+        turn->queue->running++;
+        turn->role = ORGS_GATHER_ALONE;
     }
-    else {
-        asker = queue_up(gather, question, size, deadline);
+    else if (turn->queue != NULL) {
+        asker = queue_up(gather, turn->queue, question, size, deadline);
     }
     apr_thread_mutex_unlock(gather->lock);
     if (asker == NULL) {
-        return alone ? ORGS_GATHER_ALONE : ORGS_GATHER_LATE;
+        return;
     }
     wait_in_queue(gather, asker);
-    role = (orgs_gather_e)asker->role;
-    if (role == ORGS_GATHER_LEAD || role == ORGS_GATHER_ANSWERED) {
-        *crowd = &asker->group->crowd;
-        *place = asker->place;
+    turn->role = (orgs_gather_e)asker->role;
+    if (turn->role == ORGS_GATHER_LEAD || turn->role == ORGS_GATHER_ANSWERED) {
+        turn->crowd = &asker->group->crowd;
+        turn->place = asker->place;
     }
     apr_thread_mutex_lock(gather->lock);
     asker->next = gather->idle;
     gather->idle = asker;
     apr_thread_mutex_unlock(gather->lock);
-    return role;
 }
 
-void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
+void orgs_gather_done(orgs_gather_t *gather, const orgs_turn_t *turn)
 {
-    group_t *group = (group_t *)crowd;
+    orgs_queue_t *queue = turn->queue;
+    group_t *group = (group_t *)turn->crowd;
     asker_t *list = NULL;
     int i;
 
     apr_thread_mutex_lock(gather->lock);
-    for (i = 0; group != NULL && i < crowd->count; i++) {
+    for (i = 0; group != NULL && i < group->crowd.count; i++) {
         asker_t *asker = group->askers[i];
 
         group->askers[i] = NULL;
@@ -330,11 +396,11 @@ void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
         }
     }
     /* the next set out before the last are told: they have the database to wait for */
-    if (gather->running > gather->lanes || gather->waiting.next == &gather->waiting) {
-        gather->running--;
+    if (queue->running > gather->lanes || queue->waiting.next == &queue->waiting) {
+        queue_rest(gather, queue);
     }
     else {
-        asker_t *next = send_next(gather);
+        asker_t *next = send_next(gather, queue);
 
         next->next = list;
         list = next;
@@ -343,15 +409,7 @@ void orgs_gather_done(orgs_gather_t *gather, orgs_crowd_t *crowd)
     call_all(list);
 }
 
-void orgs_gather_take(orgs_gather_t *gather, orgs_crowd_t *crowd)
+void orgs_gather_take(orgs_gather_t *gather, const orgs_turn_t *turn)
 {
-    group_t *group = (group_t *)crowd;
-
-    if (apr_atomic_dec32(&group->refs) == 0) {
-        apr_pool_clear(group->crowd.pool);
-        apr_thread_mutex_lock(gather->lock);
-        group->spare = gather->spare;
-        gather->spare = group;
-        apr_thread_mutex_unlock(gather->lock);
-    }
+    release(gather, (group_t *)turn->crowd);
 }

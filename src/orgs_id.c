@@ -85,6 +85,25 @@ int orgs_id_parse(orgs_id_t *id, const char *text, apr_size_t len)
     return 1;
 }
 
+int orgs_hex_decode(unsigned char *bytes, apr_size_t size, const char *text)
+{
+    apr_size_t i;
+
+    if (text == NULL || strlen(text) != 2 * size) {
+        return 0;
+    }
+    for (i = 0; i < size; i++) {
+        int high = hex_value(text[2 * i]);
+        int low = hex_value(text[2 * i + 1]);
+
+        if (high < 0 || low < 0) {
+            return 0;
+        }
+        bytes[i] = (unsigned char)(high * 16 + low);
+    }
+    return 1;
+}
+
 const char *orgs_id_print(char buffer[ORGS_ID_TEXT_LEN + 1], const orgs_id_t *id)
 {
     static const char hex[] = "0123456789abcdef";

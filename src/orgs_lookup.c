@@ -148,35 +148,36 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, co
 {
     orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)kind);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
+    const orgs_gather_key_t key = {(int)kind, nowhere};
     apr_time_t began = orgs_clock();
     const orgs_error_t *error;
     orgs_crowd_t *crowd;
-    orgs_gather_e role;
-    int number;
+    orgs_turn_t turn;
 
     if (gather == NULL) {
         return ask_alone(db, p, kind, question, rows);
     }
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
-    role = orgs_gather_join(gather, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &crowd, &number);
+    orgs_gather_join(gather, &key, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &turn);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     orgs_db_spend(db, began);
-    if (role == ORGS_GATHER_LATE) {
+    if (turn.role == ORGS_GATHER_LATE || turn.role == ORGS_GATHER_LEFT) {
         orgs_stats_add(stats, ORGS_STATS_TIMEOUTS, 1);
         return orgs_error_cause(p, ORGS_E_UNAVAILABLE, "no connection became free in time");
     }
-    if (role == ORGS_GATHER_ALONE) {
+    if (turn.role == ORGS_GATHER_ALONE) {
         error = ask_alone(db, p, kind, question, rows);
-        orgs_gather_done(gather, NULL);
+        orgs_gather_done(gather, &turn);
         return error;
     }
-    if (role == ORGS_GATHER_LEAD) {
+    crowd = turn.crowd;
+    if (turn.role == ORGS_GATHER_LEAD) {
         orgs_stats_add(stats, ORGS_STATS_TOGETHER, crowd->count);
         crowd->error = ask_all(db, crowd->pool, kind, crowd->questions, crowd->count, &crowd->rows);
-        orgs_gather_done(gather, crowd);
+        orgs_gather_done(gather, &turn);
     }
-    error = copy_answer(p, crowd, number, rows);
-    orgs_gather_take(gather, crowd);
+    error = copy_answer(p, crowd, turn.place, rows);
+    orgs_gather_take(gather, &turn);
     /* it may be another's question that the server does not like */
     return error != NULL && error->code != ORGS_E_UNAVAILABLE ? ask_alone(db, p, kind, question, rows) : error;
 }

@@ -84,7 +84,7 @@ static void make_gathers(orgs_pool_t *pool, apr_pool_t *own)
     int i;
 
     for (i = 0; i < ORGS_GATHERS; i++) {
-        pool->gathers[i] = orgs_gather_make(own, lanes, pool->conf->max / 2);
+        pool->gathers[i] = orgs_gather_make(own, i == ORGS_GATHER_WRITES ? ORGS_WRITE_LANES : lanes, pool->conf->max / 2);
     }
 }
 

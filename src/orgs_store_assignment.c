@@ -44,7 +44,7 @@ static const orgs_error_t *call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, or
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
-    if ((error = orgs_db_call(db, p, sql, params, &outcome)) != NULL
+    if ((error = orgs_call(db, p, sql, params, NULL, &outcome)) != NULL
         || (error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;
     }

@@ -63,7 +63,7 @@ const orgs_error_t *orgs_store_event_prune(orgs_db_t *db, apr_pool_t *p, apr_tim
     orgs_outcome_t outcome;
 
     last_id(before, &until);
-    error = orgs_db_call(db, p, ORGS_SQL_EVENT_PRUNE, params, &outcome);
+    error = orgs_call(db, p, ORGS_SQL_EVENT_PRUNE, params, NULL, &outcome);
     if (error != NULL) {
         return error;
     }
@@ -77,5 +77,5 @@ const orgs_error_t *orgs_store_event_expire(orgs_db_t *db, apr_pool_t *p, int ro
     orgs_value_t params[] = {orgs_value_null(), orgs_value_int(rows)};
     orgs_outcome_t outcome;
 
-    return orgs_db_call(db, p, ORGS_SQL_EVENT_EXPIRE, params, &outcome);
+    return orgs_call(db, p, ORGS_SQL_EVENT_EXPIRE, params, NULL, &outcome);
 }

@@ -85,7 +85,7 @@ const orgs_error_t *orgs_store_license_add(orgs_db_t *db, apr_pool_t *p, const o
                              change->change_expires_at == ORGS_SET ? orgs_value_time(change->expires_at)
                                                                    : orgs_value_null()};
 
-    return orgs_db_call(db, p, ORGS_SQL_LICENSE_ADD, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_LICENSE_ADD, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_license_set(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
@@ -105,7 +105,7 @@ const orgs_error_t *orgs_store_license_set(orgs_db_t *db, apr_pool_t *p, const o
                              orgs_value_null(),
                              orgs_value_null()};
 
-    return orgs_db_call(db, p, ORGS_SQL_LICENSE_SET, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_LICENSE_SET, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_license_state(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id, int suspended,
@@ -125,7 +125,7 @@ const orgs_error_t *orgs_store_license_state(orgs_db_t *db, apr_pool_t *p, const
                              suspended >= 0 ? orgs_value_int(suspended) : none,
                              suspended < 0 ? orgs_value_int(1) : none};
 
-    return orgs_db_call(db, p, ORGS_SQL_LICENSE_SET, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_LICENSE_SET, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_license_release(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
@@ -135,7 +135,7 @@ const orgs_error_t *orgs_store_license_release(orgs_db_t *db, apr_pool_t *p, con
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(id), orgs_value_id(organization),
                              orgs_value_int(with_deployments || organization == NULL)};
 
-    return orgs_db_call(db, p, ORGS_SQL_LICENSE_RELEASE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_LICENSE_RELEASE, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *license,
@@ -179,7 +179,7 @@ const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p, cons
                              orgs_value_string(deployment->version),
                              orgs_value_string(deployment->status)};
 
-    return orgs_db_call(db, p, ORGS_SQL_DEPLOYMENT_ADD, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_DEPLOYMENT_ADD, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,
@@ -193,7 +193,7 @@ const orgs_error_t *orgs_store_deployment_set(orgs_db_t *db, apr_pool_t *p, cons
                              orgs_value_string(deployment->version),
                              orgs_value_string(deployment->status)};
 
-    return orgs_db_call(db, p, ORGS_SQL_DEPLOYMENT_SET, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_DEPLOYMENT_SET, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_deployment_remove(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
@@ -201,5 +201,5 @@ const orgs_error_t *orgs_store_deployment_remove(orgs_db_t *db, apr_pool_t *p, c
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(id)};
 
-    return orgs_db_call(db, p, ORGS_SQL_DEPLOYMENT_REMOVE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_DEPLOYMENT_REMOVE, params, NULL, outcome);
 }

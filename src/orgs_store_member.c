@@ -114,11 +114,19 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
                              orgs_value_string(orgs_role_name(role)),
                              orgs_value_bytes(once != NULL ? once->key : NULL, ORGS_SHA256_LEN),
                              orgs_value_bytes(once != NULL ? once->body : NULL, ORGS_SHA256_LEN)};
+    /* a key is looked at one by one, and a new admin's user is written */
+    int together = once == NULL && role == ORGS_ROLE_MEMBER;
     const orgs_error_t *error;
     orgs_outcome_t outcome;
     orgs_writer_t text;
+    orgs_share_t share;
 
-    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_ADD, params, &outcome)) != NULL) {
+    if (together) {
+        orgs_store_share(&share, p, ORGS_SQL_MEMBER_ADD_TOGETHER, organization, by);
+        orgs_writer_number(&share.item, "superuser", by->superuser);
+        orgs_writer_hex(&share.item, "email", email, strlen(email));
+    }
+    if ((error = orgs_call(db, p, ORGS_SQL_MEMBER_ADD, params, together ? &share : NULL, &outcome)) != NULL) {
         return error;
     }
     if (outcome.refusal == ORGS_E_ALREADY_MEMBER) {
@@ -151,7 +159,7 @@ const orgs_error_t *orgs_store_member_update(orgs_db_t *db, apr_pool_t *p, const
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
-    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_UPDATE, params, &outcome)) != NULL
+    if ((error = orgs_call(db, p, ORGS_SQL_MEMBER_UPDATE, params, NULL, &outcome)) != NULL
         || (error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;
     }
@@ -166,7 +174,7 @@ const orgs_error_t *orgs_store_member_remove(orgs_db_t *db, apr_pool_t *p, const
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
-    if ((error = orgs_db_call(db, p, ORGS_SQL_MEMBER_REMOVE, params, &outcome)) != NULL) {
+    if ((error = orgs_call(db, p, ORGS_SQL_MEMBER_REMOVE, params, NULL, &outcome)) != NULL) {
         return error;
     }
     return orgs_store_refusal(p, &outcome);

@@ -56,7 +56,7 @@ const orgs_error_t *orgs_store_org_add_admin(orgs_db_t *db, apr_pool_t *p, const
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(organization), orgs_value_string(email)};
 
-    return orgs_db_call(db, p, ORGS_SQL_ORG_ADD_ADMIN, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_ORG_ADD_ADMIN, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_plan_free(orgs_db_t *db, apr_pool_t *p, const char **name, apr_int64_t *seats)
@@ -79,5 +79,5 @@ const orgs_error_t *orgs_store_plan_set_free(orgs_db_t *db, apr_pool_t *p, const
     orgs_value_t params[] = {orgs_value_null(), orgs_value_string(name), orgs_value_int(set_seats),
                              seats >= 0 ? orgs_value_int(seats) : orgs_value_null()};
 
-    return orgs_db_call(db, p, ORGS_SQL_PLAN_FREE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_PLAN_FREE, params, NULL, outcome);
 }

@@ -112,6 +112,18 @@ const orgs_error_t *orgs_store_refusal(apr_pool_t *p, const orgs_outcome_t *outc
     return orgs_error_members(p, outcome->refusal, more);
 }
 
+void orgs_store_share(orgs_share_t *share, apr_pool_t *p, orgs_sql_e sql, const orgs_id_t *organization,
+                      const orgs_by_t *by)
+{
+    share->sql = sql;
+    share->organization = organization;
+    orgs_writer_text(&share->item, p);
+    orgs_writer_hex(&share->item, "actor", by->actor->bytes, sizeof(by->actor->bytes));
+    if (by->request_id != NULL) {
+        orgs_writer_hex(&share->item, "request", by->request_id, strlen(by->request_id));
+    }
+}
+
 const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const orgs_by_t *by, const char *name,
                                           const char *description, apr_int64_t max, const orgs_idempotency_t *once,
                                           orgs_organization_t *created, int *replayed)
@@ -126,13 +138,24 @@ const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const or
                              max < 0 ? orgs_value_null() : orgs_value_int(max),
                              orgs_value_bytes(once != NULL ? once->key : NULL, ORGS_SHA256_LEN),
                              orgs_value_bytes(once != NULL ? once->body : NULL, ORGS_SHA256_LEN)};
+    /* a key, and how many there are, are looked at one by one */
+    int together = once == NULL && max < 0;
     const orgs_error_t *error;
     orgs_outcome_t outcome;
+    orgs_share_t share;
 
     if (orgs_id_make_v7(&id) != APR_SUCCESS) {
         return orgs_error_cause(p, ORGS_E_INTERNAL_ERROR, "the system gives no random bytes");
     }
-    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_CREATE, params, &outcome)) != NULL
+    if (together) {
+        orgs_store_share(&share, p, ORGS_SQL_ORG_CREATE_TOGETHER, NULL, by);
+        orgs_writer_hex(&share.item, "id", id.bytes, sizeof(id.bytes));
+        orgs_writer_string(&share.item, "name", name);
+        if (description != NULL) {
+            orgs_writer_string(&share.item, "description", description);
+        }
+    }
+    if ((error = orgs_call(db, p, ORGS_SQL_ORG_CREATE, params, together ? &share : NULL, &outcome)) != NULL
         || (error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;
     }
@@ -168,7 +191,7 @@ const orgs_error_t *orgs_store_org_update(orgs_db_t *db, apr_pool_t *p, const or
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
-    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_UPDATE, params, &outcome)) != NULL
+    if ((error = orgs_call(db, p, ORGS_SQL_ORG_UPDATE, params, NULL, &outcome)) != NULL
         || (error = orgs_store_refusal(p, &outcome)) != NULL) {
         return error;
     }
@@ -183,7 +206,7 @@ const orgs_error_t *orgs_store_org_delete(orgs_db_t *db, apr_pool_t *p, const or
     const orgs_error_t *error;
     orgs_outcome_t outcome;
 
-    if ((error = orgs_db_call(db, p, ORGS_SQL_ORG_DELETE, params, &outcome)) != NULL) {
+    if ((error = orgs_call(db, p, ORGS_SQL_ORG_DELETE, params, NULL, &outcome)) != NULL) {
         return error;
     }
     return orgs_store_refusal(p, &outcome);

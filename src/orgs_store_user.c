@@ -63,7 +63,7 @@ const orgs_error_t *orgs_store_user_add(orgs_db_t *db, apr_pool_t *p, const orgs
                              orgs_value_string(user->external_id),
                              orgs_value_int(user->superuser)};
 
-    return orgs_db_call(db, p, ORGS_SQL_USER_ADD, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_USER_ADD, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_user_provision(orgs_db_t *db, apr_pool_t *p, const char *email, const char *request_id)
@@ -80,7 +80,7 @@ const orgs_error_t *orgs_store_user_provision(orgs_db_t *db, apr_pool_t *p, cons
     params[1] = orgs_value_string(request_id);
     params[2] = orgs_value_id(&id);
     params[3] = orgs_value_string(email);
-    error = orgs_db_call(db, p, ORGS_SQL_USER_PROVISION, params, &outcome);
+    error = orgs_call(db, p, ORGS_SQL_USER_PROVISION, params, NULL, &outcome);
     return error != NULL ? error : orgs_store_refusal(p, &outcome);
 }
 
@@ -101,7 +101,7 @@ const orgs_error_t *orgs_store_user_set(orgs_db_t *db, apr_pool_t *p, const char
                              orgs_value_int(external_id != NULL),
                              emptied(external_id)};
 
-    return orgs_db_call(db, p, ORGS_SQL_USER_SET, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_USER_SET, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_user_deactivate(orgs_db_t *db, apr_pool_t *p, const char *email, int force,
@@ -109,7 +109,7 @@ const orgs_error_t *orgs_store_user_deactivate(orgs_db_t *db, apr_pool_t *p, con
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email), orgs_value_int(force)};
 
-    return orgs_db_call(db, p, ORGS_SQL_USER_DEACTIVATE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_USER_DEACTIVATE, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_user_activate(orgs_db_t *db, apr_pool_t *p, const char *email,
@@ -117,7 +117,7 @@ const orgs_error_t *orgs_store_user_activate(orgs_db_t *db, apr_pool_t *p, const
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email)};
 
-    return orgs_db_call(db, p, ORGS_SQL_USER_ACTIVATE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_USER_ACTIVATE, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_user_superuser(orgs_db_t *db, apr_pool_t *p, const char *email, int on,
@@ -125,7 +125,7 @@ const orgs_error_t *orgs_store_user_superuser(orgs_db_t *db, apr_pool_t *p, cons
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email), orgs_value_int(on)};
 
-    return orgs_db_call(db, p, ORGS_SQL_USER_SUPERUSER, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_USER_SUPERUSER, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_token_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *user,
@@ -165,7 +165,7 @@ const orgs_error_t *orgs_store_token_issue(orgs_db_t *db, apr_pool_t *p, const o
                              orgs_value_string(label),
                              seconds > 0 ? orgs_value_int(seconds) : orgs_value_null()};
 
-    return orgs_db_call(db, p, ORGS_SQL_TOKEN_ISSUE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_TOKEN_ISSUE, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_token_revoke(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
@@ -174,7 +174,7 @@ const orgs_error_t *orgs_store_token_revoke(orgs_db_t *db, apr_pool_t *p, const 
     orgs_value_t params[] = {orgs_value_null(), orgs_value_id(id),
                              id == NULL ? orgs_value_bytes(hash, ORGS_SHA256_LEN) : orgs_value_null()};
 
-    return orgs_db_call(db, p, ORGS_SQL_TOKEN_REVOKE, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_TOKEN_REVOKE, params, NULL, outcome);
 }
 
 const orgs_error_t *orgs_store_token_revoke_all(orgs_db_t *db, apr_pool_t *p, const char *email,
@@ -182,5 +182,5 @@ const orgs_error_t *orgs_store_token_revoke_all(orgs_db_t *db, apr_pool_t *p, co
 {
     orgs_value_t params[] = {orgs_value_null(), orgs_value_string(email)};
 
-    return orgs_db_call(db, p, ORGS_SQL_TOKEN_REVOKE_ALL, params, outcome);
+    return orgs_call(db, p, ORGS_SQL_TOKEN_REVOKE_ALL, params, NULL, outcome);
 }

@@ -175,6 +175,22 @@ void orgs_writer_id(orgs_writer_t *to, const char *name, const orgs_id_t *value)
     }
 }
 
+void orgs_writer_hex(orgs_writer_t *to, const char *name, const void *bytes, apr_size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *from = bytes;
+    apr_size_t i;
+
+    orgs_writer_name(to, name);
+    put_few(to, "\"", 1);
+    for (i = 0; i < len; i++) {
+        char pair[2] = {digits[from[i] >> 4], digits[from[i] & 15]};
+
+        put_few(to, pair, 2);
+    }
+    put_few(to, "\"", 1);
+}
+
 void orgs_writer_time(orgs_writer_t *to, const char *name, apr_time_t value)
 {
     char buffer[ORGS_TIME_TEXT_LEN + 1];

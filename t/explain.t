@@ -35,7 +35,7 @@ my $key = 'UNHEX(SHA2(7, 256))';
 # --- plans ----------------------------------------------------------------------------------------------------------------------
 
 # They have one row, or as many as questions travel together.
-my $small = qr/^(?:s|v|settings|schema_version|q|numbers|<(?:derived|union)[\d,]+>|NULL)$/;
+my $small = qr/^(?:s|v|settings|schema_version|q|numbers|item|<(?:derived|union)[\d,]+>|NULL)$/;
 
 sub plan {
     my ($name, $text) = @_;

@@ -30,6 +30,7 @@ is_deeply([grep { !m{(?:^|/)(?:mod_orgs|orgs)[a-z_]*\.[ch]$} } @sources], [], 'e
 my @layers = (
     qr/^mod_orgs|^orgsctl/,
     qr/^orgs_store_|^orgs_lookup|^orgs_json|^orgs_operator|^orgs$/,
+    qr/^orgs_call$/,
     qr/^orgs_db$/,
     qr/^orgs_pool$/,
     qr/^orgs_/,

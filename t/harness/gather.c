@@ -8,6 +8,7 @@
 #include <apr_thread_proc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "orgs_gather.h"
 #include "orgs_id.h"
@@ -15,13 +16,16 @@
 typedef struct {
     int thread;
     int number;
+    int key;
     unsigned int asked; /* the state of the world then */
 } question_t;
+
+#define KEYS 3
 
 static orgs_gather_t *gather;
 static int threads, questions, lanes;
 static volatile apr_uint32_t world; /* moves with each statement */
-static volatile apr_uint32_t running;
+static volatile apr_uint32_t running[KEYS];
 static volatile apr_uint32_t wrong, alone, led, answered, late, failed, most;
 
 static void complain(const char *what, int thread, int number)
@@ -37,34 +41,39 @@ static apr_int64_t answer(const question_t *question)
     return ((apr_int64_t)question->thread << 32) | (apr_int64_t)question->number;
 }
 
-static unsigned int ask_database(unsigned int chance)
+static unsigned int ask_database(int key, unsigned int chance)
 {
-    if (apr_atomic_inc32(&running) >= (apr_uint32_t)(2 * lanes)) {
+    if (apr_atomic_inc32(&running[key]) >= (apr_uint32_t)(2 * lanes)) {
         complain("more statements at once than lanes", 0, 0);
     }
     /* one in a thousand hangs */
     apr_sleep(chance % 1000 == 0 ? 60000 : chance % 400);
-    apr_atomic_dec32(&running);
+    apr_atomic_dec32(&running[key]);
     return apr_atomic_inc32(&world);
 }
 
-static void lead(orgs_crowd_t *crowd, unsigned int chance)
+static void lead(orgs_crowd_t *crowd, int key, unsigned int chance)
 {
     orgs_value_t *values = apr_pcalloc(crowd->pool, sizeof(*values) * 2 * (apr_size_t)crowd->count);
     int i;
 
     if (chance % 17 == 0) {
-        ask_database(chance);
+        ask_database(key, chance);
         crowd->error = orgs_error_make(crowd->pool, ORGS_E_UNAVAILABLE);
         return;
     }
     for (i = 0; i < crowd->count; i++) {
-        values[2 * i].number = answer(crowd->questions[i]);
+        const question_t *question = crowd->questions[i];
+
+        if (question->key != key) {
+            complain("travels with those of another key", question->thread, question->number);
+        }
+        values[2 * i].number = answer(question);
     }
     crowd->rows.count = crowd->count;
     crowd->rows.columns = 2;
     crowd->rows.values = values;
-    values[1].number = ask_database(chance);
+    values[1].number = ask_database(key, chance);
     for (i = 1; i < crowd->count; i++) {
         values[2 * i + 1].number = values[1].number;
     }
@@ -94,28 +103,34 @@ static void one(const question_t *question, unsigned int chance)
 {
     apr_interval_time_t patience = chance % 5 == 0 ? (apr_interval_time_t)(chance % 900) : apr_time_from_sec(20);
     apr_time_t deadline = orgs_clock() + patience;
-    orgs_crowd_t *crowd;
-    int place;
+    orgs_gather_key_t key;
+    orgs_turn_t turn;
 
-    switch (orgs_gather_join(gather, question, sizeof(*question), deadline, &crowd, &place)) {
+    memset(&key, 0, sizeof(key));
+    key.kind = question->key;
+    /* those of one list, and of different ones */
+    key.id.bytes[15] = (unsigned char)(question->key / 2);
+    orgs_gather_join(gather, &key, question, sizeof(*question), deadline, &turn);
+    switch (turn.role) {
     case ORGS_GATHER_ALONE:
         apr_atomic_inc32(&alone);
-        ask_database(chance);
-        orgs_gather_done(gather, NULL);
+        ask_database(question->key, chance);
+        orgs_gather_done(gather, &turn);
         break;
     case ORGS_GATHER_LEAD:
         apr_atomic_inc32(&led);
-        lead(crowd, chance);
-        orgs_gather_done(gather, crowd);
-        take(crowd, place, question);
-        orgs_gather_take(gather, crowd);
+        lead(turn.crowd, question->key, chance);
+        orgs_gather_done(gather, &turn);
+        take(turn.crowd, turn.place, question);
+        orgs_gather_take(gather, &turn);
         break;
     case ORGS_GATHER_ANSWERED:
         apr_atomic_inc32(&answered);
-        take(crowd, place, question);
-        orgs_gather_take(gather, crowd);
+        take(turn.crowd, turn.place, question);
+        orgs_gather_take(gather, &turn);
         break;
     case ORGS_GATHER_LATE:
+    case ORGS_GATHER_LEFT:
         apr_atomic_inc32(&late);
         if (orgs_clock() < deadline) {
             complain("was sent away early", question->thread, question->number);
@@ -127,10 +142,11 @@ static void one(const question_t *question, unsigned int chance)
 static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
 {
     unsigned int seed = (unsigned int)(apr_uintptr_t)data * 2654435761u + 1;
-    question_t question = {(int)(apr_uintptr_t)data, 0, 0};
+    question_t question = {(int)(apr_uintptr_t)data, 0, 0, 0};
 
     (void)thread;
     for (question.number = 1; question.number <= questions; question.number++) {
+        question.key = (question.thread + question.number / 8) % KEYS;
         question.asked = apr_atomic_read32(&world);
         one(&question, (unsigned int)rand_r(&seed));
     }

@@ -1,0 +1,270 @@
+# Writes that wait travel together: each is made, or refused, as it would be alone; each writer hears of his own, and the
+# truth, whatever befalls the CALL that carried them; and the database is called less often than there are writes.
+use Orgs::Test;
+use Orgs::Data qw(data_sql data_hot_sql data_token data_organization data_user data_id);
+use Orgs::Httpd;
+use Orgs::Proxy;
+use Time::HiRes qw(time);
+
+my $CLIENTS = 32;
+my $ROUNDS = long_or(30, 3);
+my $USERS = 600;
+my $top = top();
+my $name = 'orgs_together';
+
+# user u is the admin of organization u, and a member of u + 1
+my $database = another_database($name);
+sql({database => $name}, data_sql($USERS, 2));
+my $hot = $USERS;
+# a new organization whose only member, its admin, is user 0
+sub hot { my $number = $hot++; sql({database => $name}, data_hot_sql($number, 0)); return data_organization($number) }
+my $inactive = hot();
+sql({database => $name}, "UPDATE organizations SET active = 0 WHERE id = " . id_in_sql($inactive)
+    . "; UPDATE users SET superuser = 1 WHERE name = 'User 3'; UPDATE users SET active = 0 WHERE name = 'User 4'");
+
+my $socket = "$top/run/together.socket";
+my $mpm = ($ENV{ORGS_TEST_MPM} // 'event') eq 'prefork' ? 'event' : $ENV{ORGS_TEST_MPM};
+my $httpd = Orgs::Httpd->start(<<"END", mpm => $mpm);
+LogLevel info
+ThreadLimit 80
+ThreadsPerChild 80
+MaxRequestWorkers 80
+MaxSpareThreads 80
+OrgsDBParams "socket=$socket dbname=$name user=orgs"
+OrgsDBDefaultsFile "$top/run/main/orgs.cnf"
+OrgsDBTimeout 4
+<Location "/organizations">
+    SetHandler orgs
+</Location>
+<Location "/status">
+    SetHandler orgs-status
+</Location>
+END
+watch_log($httpd->{log});
+expect_log($_, undef) for qw(ORGS0011 ORGS0012 ORGS0102);
+my $proxy = Orgs::Proxy->new(path => $socket);
+
+# One write on a connection of its own: its answer.
+sub post {
+    my ($user, $path, $body, @headers) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $httpd->{port}) or return {status => "connect: $!"};
+    my $json = json_text($body);
+    print $socket join "\r\n", "POST $path HTTP/1.1", 'Host: localhost', 'Authorization: Bearer ' . data_token($user), 'Content-Type: application/json',
+        'Content-Length: ' . length $json, 'Connection: close', @headers, '', $json;
+    my ($answer) = parse_answers(read_all($socket, 30));
+    return $answer;
+}
+
+sub counter { my ($name) = @_; return api(GET => '', url => $httpd->url('/status?format=json'))->{json}{databases}[0]{$name} }
+
+# --- creates ------------------------------------------------------------------------------------------------------------
+
+# what may go wrong on its way through JSON and SQL
+my @texts = ("plain", "\"quoted\" and \\back\\slashed\\", "\x{e4}\x{20ac}\x{1f600}\x{fffd}z", "a ' b '' c \\' d", "{\"a\":[1,null]}", 'x' x 180, "\x{1f600}" x 100, "%s \\u0041 \\n");
+
+sub create {
+    my ($user, $tag) = @_;
+    my $text = $texts[$tag % @texts];
+    my %body = (name => "$tag $text", $tag % 3 ? (description => $tag % 3 == 1 ? "$text\n\ttwo" : "\x{e4}" x 4000) : ());
+    my $answer = post($user, '/organizations', \%body);
+    my $made = $answer->{json};
+    return "$answer->{status}" if $answer->{status} != 201;
+    my @wrong = grep { ($made->{$_} // '') ne ($body{$_} // '') } qw(name description);
+    push @wrong, 'role' if $made->{role} ne 'admin' || !$made->{active};
+    push @wrong, 'Location' if $answer->{headers}{location} !~ m{/organizations/\Q$made->{id}\E$};
+    return @wrong ? "201 with another @wrong" : "201 $made->{id}";
+}
+
+# All create at once, each several times: [[tag, user, what was seen], ...].
+sub creates {
+    my ($rounds, $from) = @_;
+    return map { @{$_ // [['?', '?', 'died']]} } race($CLIENTS, sub {
+        my ($n) = @_;
+        # every other one writes as the same user, and one as somebody who is not active
+        return [map { my $tag = $from + $n * $rounds + $_; my $user = $n == 4 ? 4 : $n % 2 ? 10 : $n + 20; [$tag, $user, create($user, $tag)] } 0 .. $rounds - 1];
+    });
+}
+
+# What of creates is not as it was said.
+sub lies {
+    my (@seen) = @_;
+    my @lies;
+    for (@seen) {
+        my ($tag, $user, $seen) = @$_;
+        my @there = sql({database => $name}, "SELECT HEX(o.id), o.members, o.seq, o.version, HEX(o.created_by), m.role, m.joined_at = o.created_at, e.action, e.seq, e.at = o.created_at, "
+            . "HEX(e.actor_id), LENGTH(e.request_id) > 0, e.changes = CONCAT('{\"name\":[null,', JSON_QUOTE(o.name), IFNULL(CONCAT('],\"description\":[null,', JSON_QUOTE(o.description)), ''), '],\"active\":[null,true]}'), "
+            . "(SELECT COUNT(*) FROM memberships x WHERE x.organization_id = o.id), (SELECT COUNT(*) FROM events x WHERE x.organization_id = o.id) "
+            . "FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = o.created_by JOIN events e ON e.organization_id = o.id WHERE o.name LIKE '$tag %'");
+        my $by = uc data_id($user, 1);
+        my $whole = @there == 1 && join(' ', map { $_ // 'NULL' } @{$there[0]}[1 .. $#{$there[0]}]) eq "1 1 1 $by admin 1 organization.create 1 1 $by 1 1 1 1";
+        my ($id) = $seen =~ /^201 ([-0-9a-f]{36})$/;
+        push @lies, "$tag, user $user: $seen" if $seen =~ /^201/ ? !$id || !$whole || uc($id =~ s/-//gr) ne $there[0][0] : $seen eq '504' ? @there && !$whole : @there;
+        push @lies, "$tag: " . join ' | ', map { $_ // 'NULL' } @$_ for $whole ? () : @there;
+    }
+    return @lies;
+}
+
+my $tag = 1000;
+{
+    my @seen = creates(1, $tag);
+    $tag += @seen;
+    is_deeply([lies(@seen)], [], 'creates at once: what was said is there');
+    $proxy->delay(0.02);
+    my ($before, $together) = (status_counter('Com_call_procedure'), counter('writes_together'));
+    @seen = creates($ROUNDS, $tag);
+    $tag += @seen;
+    my ($calls, $shared) = (status_counter('Com_call_procedure') - $before, counter('writes_together') - $together);
+    is_deeply([lies(@seen)], [], 'creates that wait: what was said is there');
+    is_deeply([map { "@$_" } grep { $_->[1] == 4 ? $_->[2] != 401 : $_->[2] !~ /^201/ } @seen], [], '... all but those of who is not active');
+    cmp_ok($calls, '<', @seen / 2, sprintf '... %d creates in %d CALLs', scalar @seen, $calls);
+    cmp_ok($shared, '>', @seen / 2, "... $shared of them with others");
+    $proxy->pass;
+}
+
+# --- new members --------------------------------------------------------------------------------------------------------
+
+sub email { return "user$_[0]\@example.org" }
+
+sub add { my ($by, $organization, $user, %more) = @_; return post($by, "/organizations/$organization/members", {email => ref $user ? $$user : email($user), %more}) }
+
+sub told { my ($answer) = @_; return join ' ', $answer->{status}, grep { defined } $answer->{json}{code}, $answer->{json}{email}, @{$answer->{json}}{qw(seats seats_used)}, $answer->{json}{member} && $answer->{json}{member}{email} }
+
+# What is there: members, as counted and in fact, and the events of it, which are numbered without a gap.
+sub standing {
+    my ($organization) = @_;
+    my $id = id_in_sql($organization);
+    return join ' ', map { @$_ } sql({database => $name}, "SELECT members, (SELECT COUNT(*) FROM memberships WHERE organization_id = o.id), seq, "
+        . "(SELECT COUNT(*) FROM events e JOIN memberships m ON m.organization_id = e.organization_id AND m.user_id = e.target_id AND m.joined_at = e.at "
+        . "WHERE e.organization_id = o.id AND action = 'member.add' AND changes = '{\"role\":[null,\"member\"]}' AND LENGTH(request_id) > 0), (SELECT COUNT(DISTINCT seq) FROM events WHERE organization_id = o.id AND seq BETWEEN 1 AND o.seq) FROM organizations o WHERE id = $id");
+}
+
+my $next = 100;
+# who adds whom, and what must be said: all of this at once
+my @cases = (
+    (map { ['an admin', sub { [0, $next++] }, sub { '201 ' . email($_[0]) }] } 1 .. 20),
+    (map { ['a superuser', sub { [3, $next++] }, sub { '201 ' . email($_[0]) }] } 1 .. 2),
+    (map { ['nobody by that address', sub { [0, \"nobody$_\@example.org"] }, sub { '404 user_not_found' }] } 1 .. 2),
+    ['who is not active', sub { [0, 4] }, sub { '404 user_not_found' }],
+    (map { ['who is a member', sub { [0, 0] }, sub { '409 already_member ' . email(0) }] } 1 .. 3),
+    ['a stranger', sub { [30, $next++] }, sub { '404 organization_not_found' }],
+    ['by who is not active', sub { [4, $next++] }, sub { '401 unauthorized' }],
+    (map { ['a new admin', sub { [0, $next++, role => 'admin'] }, sub { '201 ' . email($_[0]) }] } 1 .. 2),
+);
+
+{
+    $proxy->delay(0.02);
+    my $organization = hot();
+    my @told;
+    my $before = status_counter('Com_call_procedure');
+    my ($made, $wrong) = (0, 0);
+    for my $round (1 .. $ROUNDS) {
+        my @now = map { [$_, $_->[1]->()] } @cases;
+        my @seen = race(scalar @now, sub { my ($who, $whom, @more) = @{$now[$_[0]][1]}; return told(add($who, $organization, $whom, @more)) });
+        for my $n (0 .. $#now) {
+            my ($case, $given) = @{$now[$n]};
+            my $expected = $case->[2]->($given->[1]);
+            push @told, "$case->[0]: $seen[$n] instead of $expected" if ($seen[$n] // 'died') ne $expected;
+            $made++ if $expected =~ /^201/;
+        }
+    }
+    my $calls = status_counter('Com_call_procedure') - $before;
+    is_deeply(\@told, [], 'members added at once: each is told what is so');
+    my ($members, $fact, $seq, $plain, $numbered) = split / /, standing($organization);
+    is_deeply([$members, $fact, $seq, $numbered], [$made + 1, $made + 1, $made, $made], '... and it is so') or diag standing($organization);
+    is($plain, $made - 2 * $ROUNDS, '... each with its event');
+    cmp_ok($calls, '<', $made, "... $made members, and what was refused, in $calls CALLs");
+    $proxy->pass;
+}
+
+{
+    my $seen = join ' ', sort map { $_ // 'died' } race(8, sub { told(add(0, $inactive, $_[0] + 50)) });
+    is($seen, join(' ', ('409 organization_inactive') x 8), 'an inactive organization takes nobody');
+}
+
+# As many seats as are left are taken, whoever travels with whom.
+for my $seats (2, 9, 20) {
+    $proxy->delay(0.01);
+    my $organization = hot();
+    my $license = sprintf '%032x', 0x10000 + $seats;
+    sql({database => $name}, "INSERT INTO licenses (id, plan, seats, organization_id, assigned_at, created_at) VALUES (UNHEX('$license'), 'team', $seats, " . id_in_sql($organization) . ", '2026-01-01', '2026-01-01')");
+    my %seen;
+    $seen{(told($_) =~ s/ user.*//r)}++ for map { $_ // {status => 'died'} } race($CLIENTS, sub { add(0, $organization, 200 + $_[0]) });
+    is_deeply(\%seen, {201 => $seats - 1, "409 seat_limit_reached $seats $seats" => $CLIENTS - $seats + 1}, "$seats seats, $CLIENTS who want one");
+    like(standing($organization), qr/^$seats $seats /, '... and so many are there');
+    $proxy->pass;
+}
+
+# The same one, many times at once.
+{
+    $proxy->delay(0.01);
+    my $organization = hot();
+    my %seen;
+    $seen{told($_)}++ for map { $_ // {status => 'died'} } race($CLIENTS, sub { add(0, $organization, 77) });
+    is_deeply(\%seen, {'201 ' . email(77) => 1, '409 already_member ' . email(77) => $CLIENTS - 1}, 'one and the same, many times: once');
+    %seen = ();
+    $seen{told($_)}++ for map { $_ // {status => 'died'} } race($CLIENTS, sub { post(0, "/organizations/$organization/members", {email => email(78)}, 'Idempotency-Key: one') });
+    is_deeply(\%seen, {'201 ' . email(78) => $CLIENTS}, '... and with a key: once, and told to all');
+    like(standing($organization), qr/^3 3 2 2 2$/, '... and both are there');
+    $proxy->pass;
+}
+
+# --- who waits for whom ---------------------------------------------------------------------------------------------------
+
+{
+    my ($one, $other) = (hot(), hot());
+    sql({database => $name, as => 'holder'}, 'START TRANSACTION; SELECT id FROM organizations WHERE id = ' . id_in_sql($one) . ' FOR UPDATE');
+    my @took = race(12, sub {
+        my ($n) = @_;
+        my $began = time;
+        my $answer = $n < 6 ? add(0, $one, 300 + $n) : $n < 9 ? add(0, $other, 300 + $n) : post(0, '/organizations', {name => "Beside $n"});
+        return [$answer->{status}, time - $began];
+    });
+    sql({database => $name, as => 'holder'}, 'ROLLBACK');
+    is_deeply([map { $_->[0] } @took[6 .. 11]], [(201) x 6], 'where somebody holds one organization, others are written');
+    my ($slowest) = sort { $b <=> $a } map { $_->[1] } @took[6 .. 11];
+    cmp_ok($slowest, '<', 1.5, sprintf '... and do not wait: %.2f s', $slowest);
+    is_deeply([grep { $_->[0] != 503 } @took[0 .. 5]], [], '... and who waits for it is told in time that nothing was written');
+    is(standing($one), '1 1 0 0 0', '... which is so');
+    cmp_ok((sort { $b <=> $a } map { $_->[1] } @took)[0], '<', 4.5, '... in time');
+}
+
+# --- what befalls the CALL that carries them -----------------------------------------------------------------------------------
+
+for my $fault (
+    ['cut before it arrives', {how => 'before'}], ['cut when it ran', {how => 'ran'}], ['its answer lost', {how => 'instead', error => 1317}],
+    (map { ["error $_", {how => 'error', error => $_}] } $ENV{ORGS_TEST_LONG} ? (1205, 1180) : (), 1213, 1062, 1305, 1317, 1290), ['creates lost in silence', {how => 'hole'}, 'create'],
+    ['adds run, and then silence', {how => 'deaf'}, 'add'], $ENV{ORGS_TEST_LONG} ? (['cut when it arrived', {how => 'after'}], ['adds lost in silence', {how => 'hole'}, 'add'], ['creates run, and then silence', {how => 'deaf'}, 'create']) : (),
+) {
+    my ($what, $rule, $only) = @$fault;
+    my $organization = hot();
+    expect_log('ORGS0103', undef) if $what =~ /1305/;
+    $proxy->delay(0.01);
+    my @rules = map { {side => 'client', kind => 'execute', text => "CALL ${_}_together_v1", %$rule} } $only ? $only eq 'add' ? 'member_add' : 'organization_create' : ('organization_create', 'member_add');
+    $proxy->arm(@rules);
+    my $began = time;
+    my @creates = ($only // '') eq 'add' ? () : creates(1, $tag);
+    $tag += @creates;
+    my @adds = ($only // '') eq 'create' ? () : race($CLIENTS, sub { add(0, $organization, 400 + $_[0]) });
+    my $took = time - $began;
+    my $fired = @{$proxy->seen->{fired}};
+    $proxy->pass;
+    is($fired, @rules, "$what: so it was");
+    is_deeply([lies(@creates)], [], '... what was said of creates is so');
+    my %status;
+    $status{$_->{status} // 'died'}++ for @adds;
+    my ($members, $fact, $seq, $plain, $numbered) = split / /, standing($organization);
+    is_deeply([$fact, $seq + 1, $plain + 1, $numbered + 1], [($members) x 4], '... and members are whole, or not there') or diag standing($organization);
+    my $least = 1 + ($status{201} // 0);
+    ok($members >= $least && $members <= $least + ($status{504} // 0), '... and what was said of them is so') or diag explain [\%status, $members];
+    is_deeply([grep { !/^(?:201|503|504)$/ } keys %status], [], '... 201, 503, or at worst 504') or diag explain \%status;
+    # what is not silence is made good
+    is(($status{201} // 0), $CLIENTS, '... all are added all the same') if @adds && $rule->{how} ne 'hole' && $rule->{how} ne 'deaf' && $what !~ /1290|1180/;
+    cmp_ok($took, '<', 9, sprintf '... in time: %.2f s', $took);
+    ok(until_true(10, sub { create(12, $tag++) =~ /^201/ }), '... and then on it goes');
+}
+
+is_deeply([log_lines(qr/exit signal/)], [], 'no process died');
+$proxy->end;
+$httpd->stop;
+
+done_testing;

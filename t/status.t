@@ -88,7 +88,7 @@ cmp_ok($f->{pools}, '>=', 2, 'every process has a pool');
 is($f->{connections_in_use} + $f->{waiting} + $f->{pools_down}, 0, 'nobody uses one now, or waits');
 is($f->{connections_idle}, $db->value("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'orgs'"), 'the idle ones are those that the database knows');
 is($f->{connects}, $f->{connections_idle}, 'none was lost so far');
-is_deeply([map { $f->{$_} } qw(connect_failures refused timeouts statement_failures questions_together retries settled unknown)], [(0) x 8], 'nothing went wrong');
+is_deeply([map { $f->{$_} } qw(connect_failures refused timeouts statement_failures questions_together writes_together retries settled unknown)], [(0) x 9], 'nothing went wrong');
 cmp_ok($f->{database_seconds}, '>', 0.0005, 'it took some time');
 cmp_ok($f->{database_seconds}, '<', 10, '... and not more than it can be');
 like($f->{since}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'since when it counts');

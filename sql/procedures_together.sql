@@ -6,6 +6,7 @@
 -- never wider.
 --
 -- p_items is an array of objects: event, the writer (actor), the request, and what is written; bytes in hexadecimal.
+-- JSON_TABLE cuts what is too long, without a word (MariaDB): so a text's column there is longer than the table's.
 -- The answer is an array as well: of each that was made its number (from 1), id, and the name of the user it is about.
 
 DELIMITER $$
@@ -35,8 +36,8 @@ BEGIN
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
                                                id          CHAR(32) CHARACTER SET ascii PATH '$.id',
                                                actor       CHAR(32) CHARACTER SET ascii PATH '$.actor',
-                                               name        VARCHAR(200) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
-                                               description VARCHAR(4000) CHARACTER SET utf8mb4 PATH '$.description'
+                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
+                                               description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
      WHERE v_made >> item.number & 1;
     IF ROW_COUNT() <> BIT_COUNT(v_made) THEN
@@ -59,10 +60,10 @@ BEGIN
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
                                                event       CHAR(32) CHARACTER SET ascii PATH '$.event',
                                                actor       CHAR(32) CHARACTER SET ascii PATH '$.actor',
-                                               request     VARCHAR(128) CHARACTER SET ascii PATH '$.request',
+                                               request     VARCHAR(130) CHARACTER SET ascii PATH '$.request',
                                                id          CHAR(32) CHARACTER SET ascii PATH '$.id',
-                                               name        VARCHAR(200) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
-                                               description VARCHAR(4000) CHARACTER SET utf8mb4 PATH '$.description'
+                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
+                                               description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
      WHERE v_made >> item.number & 1;
     IF ROW_COUNT() <> BIT_COUNT(v_made) THEN
@@ -102,8 +103,8 @@ BEGIN
                                                event     CHAR(32) CHARACTER SET ascii PATH '$.event',
                                                actor     CHAR(32) CHARACTER SET ascii PATH '$.actor',
                                                superuser BOOLEAN PATH '$.superuser',
-                                               request   VARCHAR(128) CHARACTER SET ascii PATH '$.request',
-                                               email     VARCHAR(508) CHARACTER SET ascii PATH '$.email')) AS item
+                                               request   VARCHAR(130) CHARACTER SET ascii PATH '$.request',
+                                               email     VARCHAR(510) CHARACTER SET ascii PATH '$.email')) AS item
       JOIN users a ON a.id = UNHEX(item.actor)
       LEFT JOIN memberships m FORCE INDEX (PRIMARY) ON m.user_id = a.id AND m.organization_id = p_organization
       JOIN users u ON u.email = UNHEX(item.email)
@@ -128,7 +129,7 @@ BEGIN
           FROM JSON_TABLE(v_told, '$[*]' COLUMNS (place   FOR ORDINALITY,
                                                   event   CHAR(32) CHARACTER SET ascii PATH '$.event',
                                                   actor   CHAR(32) CHARACTER SET ascii PATH '$.actor',
-                                                  request VARCHAR(128) CHARACTER SET ascii PATH '$.request',
+                                                  request VARCHAR(130) CHARACTER SET ascii PATH '$.request',
                                                   id      CHAR(32) CHARACTER SET ascii PATH '$.id')) AS item;
         IF ROW_COUNT() <> v_made THEN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';

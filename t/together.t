@@ -4,6 +4,7 @@ use Orgs::Test;
 use Orgs::Data qw(data_sql data_hot_sql data_token data_organization data_user data_id);
 use Orgs::Httpd;
 use Orgs::Proxy;
+use JSON::PP ();
 use Time::HiRes qw(time);
 
 my $CLIENTS = 32;
@@ -206,6 +207,40 @@ for my $seats (2, 9, 20) {
     is_deeply(\%seen, {'201 ' . email(78) => $CLIENTS}, '... and with a key: once, and told to all');
     like(standing($organization), qr/^3 3 2 2 2$/, '... and both are there');
     $proxy->pass;
+}
+
+# --- the procedures by themselves: what has changed since the caller was looked at ------------------------------------------------
+
+sub hex_of { my ($text) = @_; return unpack 'H*', $text }
+
+sub called {
+    my ($procedure, @items) = @_;
+    my $arguments = $procedure =~ /^member/ ? id_in_sql(shift @items) . ', ' : '';
+    my @all = map { my %item = (event => hex_of(substr "event" . $tag++ . ' ' x 16, 0, 16), %$_); \%item } @items;
+    my @rows = sql({database => $name}, "CALL $procedure($arguments'" . json_text(\@all) =~ s/(['\\])/\\$1/gr . "')");
+    return join ' ', $rows[0][0] // '-', $rows[0][2] ? map { $_->{number} } @{json_of($rows[0][2])} : 'none';
+}
+
+sub json_of { return JSON::PP->new->decode($_[0]) }
+
+{
+    my %by = map { $_ => data_id($_, 1) } 0, 4, 5, 6;
+    my $new = sub { my ($by) = @_; return {id => hex_of(substr "made" . $tag++ . ' ' x 16, 0, 16), actor => $by, name => "Called $tag"} };
+    my $count = sub { return sql_value({database => $name}, "SELECT CONCAT_WS(' ', (SELECT COUNT(*) FROM organizations WHERE name LIKE 'Called %'), (SELECT COUNT(*) FROM memberships m JOIN organizations o ON o.id = m.organization_id WHERE o.name LIKE 'Called %'), (SELECT COUNT(*) FROM events e JOIN organizations o ON o.id = e.organization_id WHERE o.name LIKE 'Called %'))") };
+    is(called('organization_create_together_v1', map { $new->($_) } $by{5}, $by{4}, $by{6}, '0' x 32), '- 1 3', 'creates: not of who is not active, or not there');
+    is($count->(), '2 2 2', '... and so many are there');
+    is(called('organization_create_together_v1', $new->($by{4})), '- none', '... nor of anybody, where there is nobody else');
+    is(sql({database => $name, fails => 1}, "CALL organization_create_together_v1('[{\"event\":\"" . '7' x 32 . "\",\"id\":\"" . '8' x 32 . "\",\"actor\":\"$by{5}\",\"name\":\"Called " . 'x' x 200 . "\"}]')") > 0, 1, '... a name that does not fit is an error');
+    is($count->(), '2 2 2', '... and nothing was written');
+
+    my $organization = hot();
+    my $whom = sub { my ($by, $user, $superuser) = @_; return {actor => $by, superuser => $superuser || 0, email => hex_of(email($user))} };
+    is(called('member_add_together_v1', $organization, $whom->($by{0}, 91), $whom->($by{4}, 92), $whom->($by{5}, 93), $whom->(data_id(3, 1), 94), $whom->(data_id(3, 1), 95, 1), $whom->($by{0}, 4), $whom->($by{0}, 0), $whom->($by{0}, 96)),
+        '- 1 5 8', 'adds: by its admin, or a superuser whose flag counts, of who is active and no member');
+    is(standing($organization), '4 4 3 0 3', '... and so many are there');
+    sql({database => $name}, 'UPDATE organizations SET active = 0 WHERE id = ' . id_in_sql($organization));
+    is(called('member_add_together_v1', $organization, $whom->($by{0}, 97)), '- none', '... not to one that is not active');
+    is(called('member_add_together_v1', uuid(), $whom->($by{0}, 97), $whom->(data_id(3, 1), 98, 1)), '- none', '... nor to one that is not there');
 }
 
 # --- who waits for whom ---------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ my $key = 'UNHEX(SHA2(7, 256))';
 # --- plans ----------------------------------------------------------------------------------------------------------------------
 
 # They have one row, or as many as questions travel together.
-my $small = qr/^(?:s|v|settings|schema_version|q|numbers|item|<(?:derived|union)[\d,]+>|NULL)$/;
+my $small = qr/^(?:s|v|settings|schema_version|q|numbers|items?|<(?:derived|union)[\d,]+>|NULL)$/;
 
 sub plan {
     my ($name, $text) = @_;
@@ -43,7 +43,8 @@ sub plan {
     for my $row (ask("EXPLAIN FORMAT=TRADITIONAL $text")) {
         # MySQL's have the partitions between
         my ($table, $type, $extra) = map { $_ // 'NULL' } @$row[2, is_mariadb() ? 3 : 4, -1];
-        next if $table =~ $small;
+        # MySQL notes the table that is written as well
+        next if $table =~ $small || $row->[1] eq 'INSERT';
         # there MySQL notes the rows that it will change, when it changes them in the order of an index
         $extra =~ s/Using temporary// if $row->[1] eq 'UPDATE' && !is_mariadb();
         push @faults, "$table is read from end to end ($type)" if $type =~ /^(?:ALL|index)$/;
@@ -79,7 +80,7 @@ plan($_->{name}, filled($_)) for @reads;
 # Inside the procedures: a variable's value by the column it is compared with, else by its type.
 my %by_column = (user_id => $id{user}, actor_id => $id{user}, organization_id => $id{organization}, reserved_for => $id{organization}, license_id => $id{license},
     created_by => $id{user}, email => "'user7\@example.org'", external_id => "'externalUser 7'", hash => $hash, ikey => $key);
-my %by_name = (p_after => $id{none}, v_after => $id{none}, p_until => $id{hundredth}, v_last => $id{hundredth}, v_now => "'2026-06-01'", p_before => "'2026-06-01'");
+my %by_name = (p_items => "'[{}]'", v_told => "'[{}]'", p_after => $id{none}, v_after => $id{none}, p_until => $id{hundredth}, v_last => $id{hundredth}, v_now => "'2026-06-01'", p_before => "'2026-06-01'");
 my %by_type = (BOOLEAN => 1, INT => 100, BIGINT => 100, MEDIUMTEXT => "'x'", 'DATETIME(3)' => "'2026-06-01'", 'BINARY(16)' => $id{organization}, 'BINARY(32)' => $key);
 
 sub substituted {

@@ -9,6 +9,7 @@ use Orgs::Data qw(sequence_sql);
 use Orgs::Inside;
 use Orgs::Points;
 use Orgs::Story;
+use Orgs::Together;
 use Orgs::Ways;
 use List::Util qw(first uniq);
 use Time::HiRes qw(time);
@@ -19,13 +20,13 @@ my $SAMPLE = 110;
 # else the next request may be another one's, with a connection of its own
 my $one_process = ($ENV{ORGS_TEST_MPM} // 'event') ne 'prefork';
 
-# --- httpd: three virtual hosts for each worker's database -----------------------------------------------------------------
+# --- httpd: four virtual hosts for each worker's database -----------------------------------------------------------------
 
 my %taken;
 
 sub free_port { my $port = Orgs::Httpd::free_port(); return $taken{$port}++ ? free_port() : $port }
 
-my @hosts = map { my $n = $_; {database => "orgs_inside$n", map { $_ => free_port() } qw(plain limited full)} } 0 .. $WORKERS - 1;
+my @hosts = map { my $n = $_; {database => "orgs_inside$n", map { $_ => free_port() } qw(plain limited full crowd)} } 0 .. $WORKERS - 1;
 
 sub virtual_host {
     my ($database, $port, $more) = @_;
@@ -52,8 +53,13 @@ Listen 127.0.0.1:$port
 HOST
 }
 
-my $httpd = Orgs::Httpd->start(join '', load_modules('authn_anon'), qq(LogLevel info\nOrgsDBDefaultsFile "@{[top()]}/run/main/orgs.cnf"\nOrgsDBTimeout $TIMEOUT\nOrgsDBMax 1\nOrgsDBKeep 1\n),
-    map { virtual_host($_->{database}, $_->{plain}, ''), virtual_host($_->{database}, $_->{limited}, 'OrgsMaxOrganizations 100000'), virtual_host($_->{database}, $_->{full}, 'OrgsMaxOrganizations 1') } @hosts);
+# each of the workers may hold four of them
+my $threads = $one_process ? join '', map { "$_ 100\n" } qw(ThreadLimit ThreadsPerChild MaxRequestWorkers MaxSpareThreads) : '';
+
+my $httpd = Orgs::Httpd->start(join '', load_modules('authn_anon'), qq(LogLevel info\nOrgsDBDefaultsFile "@{[top()]}/run/main/orgs.cnf"\nOrgsDBTimeout $TIMEOUT\nOrgsDBMax 1\nOrgsDBKeep 1\n$threads),
+    map { virtual_host($_->{database}, $_->{plain}, ''), virtual_host($_->{database}, $_->{limited}, 'OrgsMaxOrganizations 100000'), virtual_host($_->{database}, $_->{full}, 'OrgsMaxOrganizations 1'),
+        # one that is held, one that asks who the others are, and one to spare
+        virtual_host($_->{database}, $_->{crowd}, qq(OrgsDBMax 3\nOrgsDBKeep 3\n<Location "/orgs-status">\nSetHandler orgs-status\n</Location>)) } @hosts);
 watch_log($httpd->{log});
 # the errors that say so are told to the operator
 expect_log($_, undef) for qw(ORGS0011 ORGS0012 ORGS0102 ORGS0103);
@@ -70,7 +76,7 @@ sub open_place {
     return $host->{here} ||= do {
         my $world = people();
         my @own = map { organization($world->{ada}, name => 'Worker') } 1, 2;
-        my @ways = ways($world, $own[1], @gaps);
+        my @ways = grep { $one_process || !$_->{crowd} } ways($world, $own[1], @gaps);
         +{%$host, world => $world, own => $own[0], ways => \@ways, way => {map { $_->{name} => $_ } @ways}};
     };
 }
@@ -88,7 +94,7 @@ sub fingerprint { return join ' ', map { join ':', map { $_ // 'NULL' } @$_ } @_
 # Tables that a statement writes, or reads to lock.
 sub locked_tables {
     my ($text) = @_;
-    return uniq $text =~ /^(?:\w+: )?(?:UPDATE|INSERT INTO|DELETE FROM) (\w+)/ ? $1 : $text =~ /FOR UPDATE|LOCK IN SHARE MODE/ ? $text =~ /FROM (\w+)/ : ();
+    return uniq $text =~ /^(?:\w+: )?(?:UPDATE|INSERT INTO|DELETE FROM) (\w+)/ ? $1 : $text =~ /FOR UPDATE|LOCK IN SHARE MODE/ ? grep { $_ ne 'JSON_TABLE' } $text =~ /(?:FROM|JOIN) (\w+)/g : ();
 }
 
 sub rows_of_all { my ($way, @tables) = @_; return map { "SELECT COUNT(*) FROM (SELECT 1 FROM $_ FOR UPDATE SKIP LOCKED) AS some" } @tables }
@@ -181,7 +187,7 @@ sub way_wrong {
     my ($target, $answer) = @$went{qw(target answer)};
     my @wrong = $way->{check} ? $way->{check}->($target, $answer) : wrong({%$way, refused => {%{$way->{refused} || {}}, 500 => 'internal_error'}}, $target, $answer);
     push @wrong, "$answer->{status}, but something is different: $went->{before} and $went->{after}"
-        if $answer->{status} =~ /^(?:4|5)/ && $answer->{status} != 504 && $went->{before} ne $went->{after} && !$way->{after};
+        if !$way->{crowd} && $answer->{status} =~ /^(?:4|5)/ && $answer->{status} != 504 && $went->{before} ne $went->{after} && !$way->{after};
     return @wrong;
 }
 
@@ -232,6 +238,8 @@ sub allowed {
     my $normal = $way->{normal};
     my $settling = $way->{procedure} =~ /settle/;
     return $normal if $way->{aside};
+    # whatever befalls them together, each goes on alone
+    return $point->{slow} ? $normal . '|(?:(?:' . join('|', split(/ /, $normal), 503, 504) . ') ?)+' : $normal if $way->{crowd};
     # with others about, the second time may go another way
     return $settling ? "$normal|503|504" : $way->{meanwhile} ? "$normal|503" : $point->{ended} && $normal =~ /^2/ ? $normal : $point->{ended} ? "$normal|503" : '503' if $ends eq 'always';
     return '500' if $ends eq 'never' && !$settling;
@@ -259,6 +267,7 @@ sub run_point {
     # where much time passes, a busy machine may make another fault of it
     @seen{qw(redone settled)} = runs($way, $point, $fault, $went, $point->{slow} ? \@late : \@wrong) if !$idle;
     push @late, still_working($here, $fault, $went, \@wrong);
+    $went->{kept} = crowd_kept($way, $went->{seen}) if $way->{crowd};
     push @{$point->{slow} ? \@late : \@wrong}, 'the connection was not kept' if $one_process && $fault->{ends} =~ /^(?:again|never)/ && !$idle && !$went->{kept};
     return {%seen, wrong => \@wrong, late => \@late};
 }
@@ -277,6 +286,8 @@ sub still_open {
 # How often the CALL was run, under which events: gives whether it was redone, and whether anything was settled.
 sub runs {
     my ($way, $point, $fault, $went, $wrong) = @_;
+    return crowd_runs($way, $went->{seen}, $fault->{ends}, $wrong, strict => !$way->{first} && !$gaps[$point->{gap} - 1]{last} && !$point->{slow}, done => $point->{ended} && !$way->{refused})
+        if $way->{crowd};
     my @calls = grep { $way->{aside} ? $_->{name} eq 'event_expire_v1' : $_->{name} !~ /^event/ } @{$went->{seen}{calls}};
     my $settled = grep { $_->{name} eq 'event_settle_v1' } @{$went->{seen}{calls}};
     my $n = @calls;
@@ -366,7 +377,8 @@ sub run_direct {
 
 # what happens now and then is only in a long run; 31001 is for statements that a kill ended without an error
 my @missed = map { $_->{name} } grep { !$hit{$_->{number}} } @gaps;
-is(scalar(grep { !/^event_expire_v1 |: before SIGNAL .* 31001/ } @missed), 0, sprintf '%d of %d gaps are come by', @gaps - @missed, scalar @gaps) or diag join "\n", @missed;
+# and together go those who share a process
+is(scalar(grep { !/^event_expire_v1 |: before SIGNAL .* 31001/ && ($one_process || !/_together_v1 /) } @missed), 0, sprintf '%d of %d gaps are come by', @gaps - @missed, scalar @gaps) or diag join "\n", @missed;
 cmp_ok(scalar @points, '>', 500, scalar(@points) . ' points');
 @points = chosen($SAMPLE, sub { my ($point) = @_; return ($point->{way}, $point->{fault}, "$gaps[$point->{gap} - 1]{procedure} $point->{fault}") }, @points);
 my @results = run_points($WORKERS, \@points, open => \&open_place, run => \&run_point, close => \&close_place);

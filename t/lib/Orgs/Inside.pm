@@ -23,7 +23,7 @@ use Orgs::Test;
 
 use Exporter qw(import);
 
-our @EXPORT = qw(instrument arm rival seen disarm trigger_on trigger_off);
+our @EXPORT = qw(instrument arm rival crowd_is_here seen disarm trigger_on trigger_off);
 
 # --- the text of a procedure ---------------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ sub literal {
     return $type =~ /CHAR|TEXT/i ? "QUOTE($name)" : "IFNULL($name, 'NULL')";
 }
 
-# The procedure with its gaps. Where it is told an event's id, the CALL itself is noted as well.
+# The procedure with its gaps. Where it is told an event's id, or items of several, the CALL itself is noted as well.
 sub with_gaps {
     my ($name, $parameters, $body) = @_;
     ($procedure, $text, $made) = ($name, $body, '');
@@ -133,10 +133,11 @@ sub with_gaps {
     $gaps[$_]{first} = 1 for grep { !$gaps[$_]{handler} } (grep { !$gaps[$_]{handler} } $from .. $#gaps)[0];
     $gaps[-1]{last} = 1;
     my @parameters = map { /^\s*(?:IN|OUT)\s+(\w+)\s+(.*)/s ? [$1, $2] : die "$name: $_" } split /,(?![^(]*\))/, $parameters;
-    if ($parameters[0][0] eq 'p_event') {
+    my $several = grep { $_->[0] eq 'p_items' } @parameters;
+    if ($several || $parameters[0][0] eq 'p_event') {
         my ($first) = grep { $_->{first} } @gaps[$from .. $#gaps];
         my $values = join ", ',', ", map { literal(@$_) } @parameters[1 .. $#parameters];
-        my $call = "CALL inside_call('$name', p_event, CONCAT('', " . ($values || "''") . ')); ';
+        my $call = $several ? "CALL inside_call('$name', NULL, p_items); " : "CALL inside_call('$name', p_event, CONCAT('', " . ($values || "''") . ')); ';
         $made =~ s/(?=CALL inside_at\($first->{number}\); )/$call/;
     }
     return $made;
@@ -148,10 +149,10 @@ my $own = <<'SQL';
 CREATE TABLE inside_rules (n INT PRIMARY KEY, gap INT, fault VARCHAR(16), number INT, times INT) ENGINE=MEMORY;
 CREATE TABLE inside_seen (n INT AUTO_INCREMENT PRIMARY KEY, gap INT, connection BIGINT, open BOOLEAN) ENGINE=MEMORY;
 CREATE TABLE inside_calls (n INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(64), event BINARY(16), connection BIGINT, arguments TEXT) ENGINE=MyISAM;
-CREATE TABLE inside_held (gap INT, turn INT, go INT, connection BIGINT, calls INT) ENGINE=MEMORY;
+CREATE TABLE inside_held (gap INT, turn INT, go INT, connection BIGINT, calls INT, crowd BOOLEAN) ENGINE=MEMORY;
 CREATE TABLE inside_rows (id INT PRIMARY KEY) ENGINE=InnoDB;
 CREATE TABLE inside_weight (id INT PRIMARY KEY) ENGINE=InnoDB;
-INSERT INTO inside_held VALUES (0, 0, 0, NULL, 0);
+INSERT INTO inside_held VALUES (0, 0, 0, NULL, 0, FALSE);
 INSERT INTO inside_rows VALUES (1), (2);
 DELIMITER $$
 CREATE PROCEDURE inside_call(IN p_name VARCHAR(64), IN p_event BINARY(16), IN p_arguments TEXT CHARACTER SET utf8mb4)
@@ -198,6 +199,14 @@ BEGIN
         SELECT turn >= p_turn OR go >= 1000, v_tries + 1 INTO v_come, v_tries FROM inside_held;
         IF NOT v_come THEN DO SLEEP(0.001); END IF;
     UNTIL v_come OR v_tries > 30000 END REPEAT;
+END$$
+CREATE PROCEDURE inside_wait_crowd()
+BEGIN
+    DECLARE v_come BOOLEAN DEFAULT FALSE;
+    REPEAT
+        SELECT crowd OR go >= 1000 INTO v_come FROM inside_held;
+        IF NOT v_come THEN DO SLEEP(0.001); END IF;
+    UNTIL v_come END REPEAT;
 END$$
 CREATE PROCEDURE inside_go()
     UPDATE inside_held SET go = turn$$
@@ -258,7 +267,7 @@ my $pending;
 sub arm {
     my $n = 0;
     my @rules = map { sprintf '(%d, %d, "%s", %s, %d)', ++$n, $_->{gap} // 0, $_->{fault}, $_->{number} // 'NULL', $_->{times} // 1 } @_;
-    sql('UPDATE inside_held SET gap = 0, turn = 0, go = 0, connection = NULL, calls = 0; DELETE FROM inside_rules; DELETE FROM inside_seen; DELETE FROM inside_calls'
+    sql('UPDATE inside_held SET gap = 0, turn = 0, go = 0, connection = NULL, calls = 0, crowd = FALSE; DELETE FROM inside_rules; DELETE FROM inside_seen; DELETE FROM inside_calls'
         . (@rules ? '; INSERT INTO inside_rules VALUES ' . join ',', @rules : ''));
     return;
 }
@@ -278,6 +287,9 @@ sub seen {
         left  => $left->[0] // 0,
     };
 }
+
+# What a rival's inside_wait_crowd() waits for.
+sub crowd_is_here { sql('UPDATE inside_held SET crowd = TRUE'); return }
 
 # Another session: the statements, and all it holds given back at their end.
 sub rival {

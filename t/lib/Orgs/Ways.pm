@@ -12,12 +12,14 @@
 #   first       the rules of Orgs::Inside that break it before it comes to what it is about
 #   after       SQL that puts right what it did to others
 #   send, check what asks, and what finds the wrong, where it is not request() and wrong()
+#   crowd       it is of several requests, that make their writes together (Orgs::Together)
 #   aside       nobody waits for it: it happens after a request, now and then
 #   errors      (with first) only what cannot be foreseen befalls it: it is about what follows an error
 package Orgs::Ways;
 
 use Orgs::Test;
 use Orgs::Endpoints;
+use Orgs::Together;
 
 use Exporter qw(import);
 use List::Util qw(first);
@@ -302,8 +304,12 @@ sub ways {
         provision(\@gaps, 'make a user'),
         provision(\@gaps, 'make a user, who was made', meanwhile => "INSERT INTO users (id, email, created_at) VALUES ({new_sql}, '{email}', UTC_TIMESTAMP(3))"));
     my $expire = expire($world, $own);
-    return (@plain, $provision[0], $expire, (map { different_way($world, \@gaps, $endpoint{$_->[0]}, @$_[1, 2]) } @different), $provision[1],
-        after_errors(\@gaps, @plain, $provision[0], $expire));
+    my @crowds = crowd_ways($world, \@gaps);
+    # of each procedure the first
+    my %led;
+    my @led = grep { !$led{$_->{procedure}}++ } @crowds;
+    return (@plain, @crowds, $provision[0], $expire, (map { different_way($world, \@gaps, $endpoint{$_->[0]}, @$_[1, 2]) } @different), $provision[1],
+        after_errors(\@gaps, @plain, @led, $provision[0], $expire));
 }
 
 1;

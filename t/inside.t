@@ -136,7 +136,7 @@ sub applies {
     my ($fault, $way, $gap, $open, $ended) = @_;
     my $where = $fault->{where};
     return 0 if $way->{errors} && ($where ne 'anywhere' || ($fault->{ends} // '') eq 'always');
-    return 0 if $fault->{direct} && ($way->{procedure} =~ /^(?:event|user)/ || $way->{meanwhile} || $way->{refused} || $way->{check} || $way->{key});
+    return 0 if $fault->{direct} && ($way->{procedure} =~ /^(?:event|user)/ || ($way->{meanwhile} && !$way->{crowd}) || $way->{refused} || ($way->{check} && !$way->{crowd}) || $way->{key});
     return 1 if $where eq 'anywhere';
     return $open if $where eq 'open';
     return !$ended if $where eq 'until the end';
@@ -335,42 +335,48 @@ sub still_working {
 # were it used again all the same, nothing of that may be committed by what is run there.
 sub run_direct {
     my ($here, $point, $way, $gap) = @_;
+    my %session = (as => 'direct', account => 'orgs', user => 'orgs', database => $here->{database});
+    my $began = time;
+    sql(\%session, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION sql_mode = 'STRICT_ALL_TABLES'" . (is_mariadb() ? '; SET SESSION max_statement_time = 2' : ''));
+    my $done = $point->{ended} && !$way->{first} ? 1 : 0;
+    my ($number, @wrong) = $way->{crowd} ? crowd_direct($here->{world}, \%session, $way, $gap, $done) : one_direct($here, \%session, $way, $gap, $done);
+    my @late = $number == 1317 || $number == 1213 ? () : "error $number, not that it was killed";
+    my $connection = sql_value(\%session, 'SELECT CONNECTION_ID()');
+    push @wrong, 'it is in a transaction' if grep { $_ == $connection } in_transaction();
+    return {name => $point->{name}, class => $point->{fault}, slow => 0, took => time - $began, status => 'direct', wrong => \@wrong, late => \@late};
+}
+
+sub one_direct {
+    my ($here, $session, $way, $gap, $done) = @_;
     my ($first) = grep { $_->{first} && $_->{procedure} eq $way->{procedure} } @gaps;
     my $went = go_way($here, $way, {rule => {}}, undef, {gap => $first->{number}, fault => 'error', number => 1048});
     my ($call) = @{$went->{seen}{calls}};
     my $target = $went->{target};
-    my %session = (as => 'direct', account => 'orgs', user => 'orgs', database => $here->{database});
     my $run = sub { my ($event) = @_; return "CALL $call->{name}($event, $call->{arguments})" };
     my $event = id_in_sql(uuid());
-    my (@wrong, @late);
+    my @wrong;
     arm(@{$way->{first} || []}, {gap => $gap->{number}, fault => 'held'});
     my $rival = rival('CALL inside_wait(1)', 'CALL inside_kill(TRUE)');
-    my $began = time;
-    sql(\%session, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION sql_mode = 'STRICT_ALL_TABLES'" . (is_mariadb() ? '; SET SESSION max_statement_time = 2' : ''));
-    my $number = sql({%session, fails => 1}, $run->($event));
-    push @late, "error $number, not that it was killed" if $number != 1317 && $number != 1213;
+    my $number = sql({%$session, fails => 1}, $run->($event));
     push @wrong, 'it did not come to that' if seen()->{left};
     disarm();
     $rival->();
     arm();
     # the row of a procedure (an id may have a tab or a line's end in it)
-    my ($settled) = grep { @$_ >= 3 } sql(\%session, "CALL event_settle_v1($event)");
+    my ($settled) = grep { @$_ >= 3 } sql($session, "CALL event_settle_v1($event)");
     my $state = sub { my ($is) = sql(filled($way->{done}, $target->{words})); return $is->[0] };
-    my $done = $point->{ended} && !$way->{first} ? 1 : 0;
     my $lost = ($settled->[0] // '') eq 'abandoned' ? 1 : 0;
     push @wrong, "it was " . ($lost ? 'not ' : '') . "done, says its event, where it was " . ($done ? '' : 'not ') if $lost == $done;
     push @wrong, "done @{[$state->()]} times, where it was $done" if $state->() != $done;
     push @wrong, 'something of it is there' if !$done && fingerprint(sql($FINGERPRINT)) ne $went->{before};
     if (!$done) {
-        my ($row) = grep { @$_ >= 3 } sql(\%session, $run->(id_in_sql(uuid())));
+        my ($row) = grep { @$_ >= 3 } sql($session, $run->(id_in_sql(uuid())));
         push @wrong, 'the next one said ' . ($row->[0] // 'nothing') if !$row || defined $row->[0];
         push @wrong, "the next one did it @{[$state->()]} times" if $state->() != 1;
     }
     my ($made) = map { $_->[0] } sql("SELECT HEX(id) FROM organizations WHERE name = '$target->{words}{name}'");
     push @wrong, sound($target->{words}{org} // lc join '-', unpack 'A8 A4 A4 A4 A12', $made);
-    my $connection = sql_value(\%session, 'SELECT CONNECTION_ID()');
-    push @wrong, 'it is in a transaction' if grep { $_ == $connection } in_transaction();
-    return {name => $point->{name}, class => $point->{fault}, slow => 0, took => time - $began, status => 'direct', wrong => \@wrong, late => \@late};
+    return ($number, @wrong);
 }
 
 # --- all of them, or some ---------------------------------------------------------------------------------------------------------------

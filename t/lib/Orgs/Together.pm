@@ -2,8 +2,9 @@
 #
 #   my $guests = guests(40);                            # users by SQL, where move_to() was
 #   my @more = crowd_ways($world, \@gaps);              # for Orgs::Ways; by the virtual host `crowd`
-#   my ($redone, $settled) = crowd_runs($way, $seen, $fault, \@wrong, ...);    # which CALLs were made, and what is wrong with that
-#   my $call = together('organization_create_v1', ...); # a CALL of one's own
+#   my ($redone, $settled) = crowd_runs($way, $seen, $ends, \@wrong, ...);   # which CALLs were made, and what is wrong with that
+#   my ($number, @wrong) = crowd_direct($world, \%session, $way, $gap, $done);  # one that is killed, and another on its connection
+#   my $call = create_together($user, {event, id, name}, ...);  # a CALL of one's own; add_together($user, $organization, {event, email}, ...)
 #
 # A first request is held where its write is committed, and its place in front of the database is still taken. Meanwhile
 # the others come, and wait; when they do, the first goes on, and one of the others makes the writes of them all.
@@ -18,7 +19,7 @@ use Exporter qw(import);
 use List::Util qw(first max sum0 uniq);
 use Time::HiRes qw(time);
 
-our @EXPORT = qw(guests crowd_ways crowd_runs crowd_kept create_together add_together);
+our @EXPORT = qw(guests crowd_ways crowd_runs crowd_direct crowd_kept create_together add_together);
 
 # --- who there is ------------------------------------------------------------------------------------------------------------
 
@@ -207,6 +208,42 @@ sub crowd_runs {
         push @$wrong, @alone . ' were made alone' if $how{done} ? @alone != 1 : @alone < 4 && $ends !~ /if it waits/;
     }
     return (@alone > 1 ? 1 : 0, %settled ? 1 : 0);
+}
+
+# A CALL for three is killed in a gap, and on its connection follows one for three others: nothing of the killed one may
+# be committed by that. What was wrong, and what the kill ended in.
+sub crowd_direct {
+    my ($world, $session, $way, $gap, $done) = @_;
+    my $creates = $way->{alone} =~ /create/;
+    my $organization = $creates ? undef : organization($world->{ada})->{id};
+    my @guests = $creates ? () : @{guests(6)};
+    my @all = map { +{event => uuid(), $creates ? (id => uuid(), name => "Direct $_") : (email => $guests[$_]{email}, id => $guests[$_]{id})} } 0 .. 5;
+    my ($killed, $next) = ([@all[0 .. 2]], [@all[3 .. 5]]);
+    my $call = sub { $creates ? create_together($world->{ada}, @_) : add_together($world->{ada}, $organization, @_) };
+    my $there = sub {
+        my ($items) = @_;
+        my ($ids, $events) = map { my $key = $_; join ',', map { id_in_sql($_->{$key}) } @$items } qw(id event);
+        my $of = $creates ? 'organization_id' : 'organization_id = ' . id_in_sql($organization) . ' AND user_id';
+        my ($row) = sql("SELECT (SELECT COUNT(*) FROM memberships WHERE $of IN ($ids)), (SELECT COUNT(*) FROM events WHERE id IN ($events) AND action <> 'abandoned')"
+            . ($creates ? ", (SELECT COUNT(*) FROM organizations WHERE id IN ($ids))" : ''));
+        return uniq(@$row) == 1 ? $row->[0] : "in parts: @$row";
+    };
+    my @wrong;
+    arm(@{$way->{first} || []}, {gap => $gap->{number}, fault => 'held'});
+    my $rival = rival('CALL inside_wait(1)', 'CALL inside_kill(TRUE)');
+    my $number = sql({%$session, fails => 1}, $call->(@$killed));
+    push @wrong, 'it did not come to that' if seen()->{left};
+    disarm();
+    $rival->();
+    arm();
+    my ($row) = grep { @$_ >= 3 } sql($session, $call->(@$next));
+    push @wrong, 'the next one said ' . ($row ? $row->[2] // 'NULL' : 'nothing') if !$row || @{JSON::PP->new->decode($row->[2] // '[]')} != 3;
+    my @there = map { $there->($_) } $killed, $next;
+    push @wrong, "of the killed one there is $there[0], of the next one $there[1]" if $there[0] ne ($done ? 3 : 0) || $there[1] ne '3';
+    my @lost = grep { my $item = $_; my ($settled) = grep { @$_ >= 3 } sql($session, 'CALL event_settle_v1(' . id_in_sql($item->{event}) . ')'); ($settled->[0] // '') eq 'abandoned' } @$killed;
+    push @wrong, @lost . ' were not done, say their events' if @lost != ($done ? 0 : 3);
+    push @wrong, sound($creates ? map { $_->{id} } @$next, $done ? @$killed : () : $organization);
+    return ($number, @wrong);
 }
 
 # Whether the connection on which they went is still there.

@@ -2,6 +2,7 @@
 # then end as if there had been nothing to do (DELETE on MariaDB 10.11, UPDATE on 11.8; on MySQL 9.7 none was seen),
 # which the procedures must see: an event that stands tells what is there.
 use Orgs::Test;
+use Orgs::Together;
 
 my $RUNS = long_or(20_000, 800);
 my $FEWER = long_or(20_000, 250);
@@ -42,6 +43,9 @@ DELIMITER ;
 DO 0
 SQL
 
+# What procedures of several writes have answered.
+my @told;
+
 # A client that goes on after errors; their numbers. It ends with its input: a last statement, by which we should know,
 # might be what is killed.
 sub errors {
@@ -51,6 +55,7 @@ sub errors {
     print $in $text;
     $in->flush;
     my $told = qx($ENV{MYSQL} --defaults-file='@{[top()]}/run/main/root.cnf' --batch --skip-column-names --force <'$in' 2>&1);
+    push @told, map { @{JSON::PP->new->decode($_)} } $told =~ /\t(\[\{[^\n]*?\}\])\t/g;
     return $told =~ /^ERROR (\d+) /mg;
 }
 
@@ -78,7 +83,7 @@ sub interrupted {
     my $killer = sql_later({as => 'killer'}, 'CALL interrupted_kill()');
     for (my $turn = 0; my @some = splice @targets, 0, 20; $turn++) {
         my $way = $ways[$turn % @ways];
-        my @errors = $ways{$way}->($longest{$way}, map { sprintf "CALL $call", id_in_sql(uuid()), $_ } @some);
+        my @errors = $ways{$way}->($longest{$way}, map { ref $call ? $call->($_) : sprintf "CALL $call", id_in_sql(uuid()), $_ } @some);
         $interrupted{$way} += @errors;
         # as the machine has time: of three one should be interrupted
         $longest{$way} *= @errors > @some / 3 ? 1.5 : 0.6;
@@ -95,7 +100,8 @@ sub rows { my ($table, $columns, @rows) = @_; while (my @some = splice @rows, 0,
 
 sub ids { return map { id_in_sql(uuid()) } 1 .. $_[0] }
 
-my @organizations = map { id_in_sql($_) } many_organizations($RUNS, $ada);
+my @texts = many_organizations($RUNS, $ada);
+my @organizations = map { id_in_sql($_) } @texts;
 my @fewer = @organizations[0 .. $FEWER - 1];
 my (@held, @free, @users, @deployments);
 @$_ = ids($FEWER) for \(@held, @free, @users, @deployments);
@@ -113,6 +119,73 @@ my @emails = map { "'u$_\@interrupted.example'" } 0 .. $#users;
 my $began = id_in_sql(uuid());
 my $license = 'JOIN licenses l ON l.id = e.target_id';
 my $user = 'JOIN users u ON u.id = e.target_id';
+
+# Of several writes in one CALL: [what it is for, the events]. The first organizations have no seats for so many.
+my $SEVERAL = 6;
+my (@together, %there);
+my $guests = guests(2 * $SEVERAL);
+sql('UPDATE licenses SET seats = 4 WHERE organization_id IS NOT NULL');
+
+sub create_several {
+    my ($name) = @_;
+    my @items = map { +{event => uuid(), id => uuid(), name => $name} } 1 .. $SEVERAL;
+    push @together, \@items;
+    return create_together($ada, @items);
+}
+
+sub add_several {
+    my ($n) = @_;
+    my $from = $n % $SEVERAL;
+    my @items = map { +{event => uuid(), email => $_->{email}} } @$guests[$from .. $from + $SEVERAL - 1];
+    push @together, \@items;
+    return add_together($ada, $texts[$n], @items);
+}
+
+# Of those whose event, or id, is there.
+sub events_there { %there = map { @$_ } sql("SELECT HEX(IF(action = 'organization.create', organization_id, id)), 1 FROM events WHERE id > $began AND action IN ('organization.create', 'member.add')"); return }
+
+sub bare { return uc $_[0] =~ s/-//gr }
+
+# Of each CALL all events are there, or none.
+sub in_parts {
+    my ($of) = @_;
+    return scalar grep { my %states = map { ($there{bare($_->{$of})} // 0) => 1 } @$_; keys %states > 1 } @together;
+}
+
+# What was named as done is there.
+sub named_in_vain { my ($of) = @_; return scalar grep { !$there{uc $_->{$of}} } @told }
+
+# Settled as what they are: those whose event is there as done, the others as never to be.
+sub settled_wrong {
+    my ($of) = @_;
+    my @items = map { @$_ } @together;
+    my $wrong = 0;
+    while (my @some = splice @items, 0, 300) {
+        my @states = map { ($_->[0] // '') eq 'abandoned' ? 0 : 1 } grep { @$_ > 3 && ($_->[1] // '') eq '0' } sql(join ';', map { 'CALL event_settle_v1(' . id_in_sql($_->{event}) . ')' } @some);
+        $wrong += @states == @some ? grep { $states[$_] != ($there{bare($some[$_]{$of})} // 0) } 0 .. $#some : @some;
+    }
+    return $wrong;
+}
+
+my $counted = "SELECT COUNT(*) FROM organizations o WHERE o.created_by = $actor";
+my @several = (
+    {action => 'organization.create', call => \&create_several, targets => [map { "Several $_" } 1 .. $RUNS], of => 'id', never => [
+        'a member is missing'    => 'LEFT JOIN memberships m ON m.organization_id = e.organization_id WHERE m.user_id IS NULL',
+        'an organization has no event, or no member' => sub { sql_value("$counted AND o.name LIKE 'Several %' AND (NOT EXISTS (SELECT 1 FROM events e WHERE e.organization_id = o.id AND e.seq = 1)"
+            . " OR NOT EXISTS (SELECT 1 FROM memberships m WHERE m.organization_id = o.id))") },
+    ]},
+    {action => 'member.add', call => \&add_several, targets => [0 .. $#organizations], of => 'event', never => [
+        'a member is missing' => 'LEFT JOIN memberships m ON m.organization_id = e.organization_id AND m.user_id = e.target_id WHERE m.user_id IS NULL',
+        'there are more than seats'  => sub { sql_value("SELECT COUNT(*) FROM organizations o JOIN licenses l ON l.organization_id = o.id WHERE o.members > l.seats") },
+        'the events are more than counted' => sub { sql_value("$counted AND o.seq <> (SELECT MAX(e.seq) FROM events e WHERE e.organization_id = o.id AND e.id > $began)") },
+        'a number is missing' => sub { sql_value("SELECT COUNT(*) FROM (SELECT 1 FROM events e WHERE e.id > $began AND e.action = 'member.add' GROUP BY e.organization_id HAVING COUNT(*) <> MAX(e.seq) - MIN(e.seq) + 1) AS odd") },
+    ]},
+);
+for my $kind (@several) {
+    my $of = $kind->{of};
+    push @{$kind->{never}}, 'one has made a part' => sub { events_there(); in_parts($of) }, 'one has named what is not there' => sub { named_in_vain($of) }, 'settled as what it is not' => sub { settled_wrong($of) };
+}
+
 my @kinds = (
     {action => 'license.assign', call => "license_assign_v1(%s, $actor, NULL, FALSE, %s)", targets => [map { "$organizations[$_], NULL, $free[$_]" } 0 .. $#free], never => [
         'an organization has not what it was told' => "$license WHERE NOT l.organization_id <=> e.organization_id",
@@ -141,8 +214,9 @@ my @kinds = (
     ]},
 );
 
-for my $kind (@kinds) {
+for my $kind (@several, @kinds) {
     my ($action, $targets) = @$kind{qw(action targets)};
+    @together = @told = ();
     my %interrupted = interrupted($kind->{call}, @$targets);
     # what nobody holds is changed outside of any organization
     my $actions = join ',', map { "'$_'" } $action, $action eq 'license.set' ? 'license.update' : ();
@@ -152,7 +226,7 @@ for my $kind (@kinds) {
     cmp_ok($done, '>', @$targets / 50, "$action: others were done");
     my @never = @{$kind->{never}};
     while (my ($what, $condition) = splice @never, 0, 2) {
-        is(sql_value("SELECT COUNT(*) FROM $events $condition"), 0, "$action: never: $what");
+        is(ref $condition ? $condition->() : sql_value("SELECT COUNT(*) FROM $events $condition"), 0, "$action: never: $what");
     }
     is(sql_value("SELECT COUNT(*) FROM organizations o WHERE o.created_by = $actor AND o.members <> (SELECT COUNT(*) FROM memberships m WHERE m.organization_id = o.id)"),
         0, "$action: the members are as many as counted") or diag map { join(' ', 'members, memberships, seq, events:', map { $_ // 'NULL' } @$_) . "\n" }

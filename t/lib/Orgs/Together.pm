@@ -16,6 +16,7 @@ use Orgs::Inside;
 use Orgs::Story;
 
 use Exporter qw(import);
+use JSON::PP ();
 use List::Util qw(first max sum0 uniq);
 use Time::HiRes qw(time);
 
@@ -39,7 +40,7 @@ sub json_in_sql { return "CONVERT(X'" . unpack('H*', json_text($_[0])) . "' USIN
 # The CALL that makes organizations of these {event, id, name}.
 sub create_together {
     my ($actor, @items) = @_;
-    return 'CALL organization_create_together_v1(' . json_in_sql([map { +{event => bare($_->{event}), actor => bare($actor->{id}), request => 'test',
+    return 'CALL organization_create_together_v1(' . json_in_sql([map { +{event => bare($_->{event}), actor => bare($actor->{id}), request => unpack('H*', 'test'),
         id => bare($_->{id}), name => $_->{name}, description => 'New'} } @items]) . ')';
 }
 
@@ -121,8 +122,8 @@ sub crowd_wrong {
 
 # --- the ways --------------------------------------------------------------------------------------------------------------------
 
-# [name, endpoint, statuses, what is different: code, of each request its {guest} (a number; the same one: twins) or who
-# ({from}) it is of, sql that is run before, meanwhile, or after]
+# [name, endpoint, statuses, what is different: code (some are refused), before, meanwhile, after (SQL), from (who sends
+# which request, if not ada), stranger (which of them adds nobody), twins (which two add the same one)]
 my @crowds = (
     ['create organizations together', 'create an organization', '201 201 201 201', {}],
     ['create organizations together, one nobody any more', 'create an organization', '201 201 201 401', {from => {2 => 'bob'}, code => '401 unauthorized',

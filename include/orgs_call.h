@@ -28,7 +28,9 @@ typedef struct orgs_outcome_t {
  * which nothing is to be said but yes. The others, and all if it fails, are then made alone. */
 typedef struct orgs_share_t {
     orgs_sql_e sql;
-    const orgs_id_t *organization; /* NULL: of any; else the procedure's first parameter, and of those alone */
+    const orgs_id_t *organization; /* of this one alone: the procedure's first parameter; NULL: what is made is new */
+    const orgs_id_t *id;           /* what is made then, its procedure's first parameter with those of the others */
+    const orgs_id_t *actor;        /* likewise the second one */
     orgs_writer_t item;            /* a text: what the procedure is told of this write, members of a JSON object */
 } orgs_share_t;
 

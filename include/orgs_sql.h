@@ -76,7 +76,7 @@
       "LEFT JOIN licenses l ON l.organization_id = o.id " \
       "WHERE o.id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?) ORDER BY o.id LIMIT ?") \
     X(ORG_CREATE, ORGS_MADE_COLUMNS, 9, "CALL organization_create_v1(?, ?, ?, ?, ?, ?, ?, ?, ?)") \
-    X(ORG_CREATE_TOGETHER, ORGS_MADE_COLUMNS, 1, "CALL organization_create_together_v1(?)") \
+    X(ORG_CREATE_TOGETHER, ORGS_MADE_COLUMNS, 3, "CALL organization_create_together_v1(?, ?, ?)") \
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 10, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 6, "CALL organization_delete_v1(?, ?, ?, ?, ?, ?)") \
     X(MEMBER_LIST, "bbbbt", 9, \

@@ -8,67 +8,61 @@
 -- p_items is an array of objects: event, the writer (actor), the request, and what is written; bytes in hexadecimal.
 -- MySQL would lock it, too, and says that it cannot; the rows of a LIMIT are a table of their own.
 -- JSON_TABLE cuts what is too long, without a word (MariaDB): so a text's column there is longer than the table's.
--- The answer is an array as well: of each that was made its number (from 1), id, and the name of the user it is about.
+-- The answer is an array as well: of each that was made its number (from 1), and of the user it is about id and name.
 
 DELIMITER $$
 
-CREATE PROCEDURE organization_create_together_v1(IN p_items MEDIUMTEXT CHARACTER SET utf8mb4)
+-- p_ids, p_actors: of each item 16 bytes. What the tables of keys need is taken from there: that is cheaper than JSON.
+CREATE PROCEDURE organization_create_together_v1(
+    IN p_ids    BLOB,
+    IN p_actors BLOB,
+    IN p_items  MEDIUMTEXT CHARACTER SET utf8mb4)
     MODIFIES SQL DATA SQL SECURITY DEFINER
 BEGIN
-    DECLARE v_now  DATETIME(3);
-    DECLARE v_made BIGINT UNSIGNED;
-    DECLARE v_told MEDIUMTEXT CHARACTER SET utf8mb4;
+    DECLARE v_count INT UNSIGNED DEFAULT LENGTH(p_ids) DIV 16;
+    DECLARE v_now   DATETIME(3);
+    DECLARE v_made  BIGINT UNSIGNED;
+    DECLARE v_told  MEDIUMTEXT CHARACTER SET utf8mb4;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
     ROLLBACK;
     START TRANSACTION;
-    SELECT BIT_OR(1 << item.number), JSON_ARRAYAGG(JSON_OBJECT('number', item.number, 'id', item.id))
-      INTO v_made, v_told
-      FROM (SELECT *
-              FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number FOR ORDINALITY,
-                                                       id    CHAR(32) CHARACTER SET ascii PATH '$.id',
-                                                       actor CHAR(32) CHARACTER SET ascii PATH '$.actor')) AS items
-             LIMIT 64) AS item
-      JOIN users u ON u.id = UNHEX(item.actor)
-     WHERE u.active LOCK IN SHARE MODE;
+    SELECT BIT_OR(1 << q.number), JSON_ARRAYAGG(JSON_OBJECT('number', q.number + 1)) INTO v_made, v_told
+      FROM numbers q JOIN users u ON u.id = SUBSTR(p_actors, 16 * q.number + 1, 16)
+     WHERE q.number < v_count AND u.active LOCK IN SHARE MODE;
     SET v_now = UTC_TIMESTAMP(3);
 
     INSERT INTO organizations
            (id, name, description, active, members, seq, version, created_by, created_at, updated_at)
-    SELECT UNHEX(item.id), item.name, item.description, TRUE, 1, 1, 1, UNHEX(item.actor), v_now, v_now
+    SELECT SUBSTR(p_ids, 16 * item.number - 15, 16), item.name, item.description, TRUE, 1, 1, 1,
+           SUBSTR(p_actors, 16 * item.number - 15, 16), v_now, v_now
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
-                                               id          CHAR(32) CHARACTER SET ascii PATH '$.id',
-                                               actor       CHAR(32) CHARACTER SET ascii PATH '$.actor',
                                                name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
                                                description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
-     WHERE v_made >> item.number & 1;
+     WHERE v_made >> (item.number - 1) & 1;
     IF ROW_COUNT() <> BIT_COUNT(v_made) THEN
         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
     END IF;
     INSERT INTO memberships (organization_id, user_id, role, joined_at)
-    SELECT UNHEX(item.id), UNHEX(item.actor), 'admin', v_now
-      FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number FOR ORDINALITY,
-                                               id     CHAR(32) CHARACTER SET ascii PATH '$.id',
-                                               actor  CHAR(32) CHARACTER SET ascii PATH '$.actor')) AS item
-     WHERE v_made >> item.number & 1;
+    SELECT SUBSTR(p_ids, 16 * q.number + 1, 16), SUBSTR(p_actors, 16 * q.number + 1, 16), 'admin', v_now
+      FROM numbers q WHERE q.number < v_count AND v_made >> q.number & 1;
     IF ROW_COUNT() <> BIT_COUNT(v_made) THEN
         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
     END IF;
     INSERT INTO events (id, organization_id, seq, at, actor_id, action, request_id, changes)
-    SELECT UNHEX(item.event), UNHEX(item.id), 1, v_now, UNHEX(item.actor), 'organization.create', UNHEX(item.request),
+    SELECT UNHEX(item.event), SUBSTR(p_ids, 16 * item.number - 15, 16), 1, v_now,
+           SUBSTR(p_actors, 16 * item.number - 15, 16), 'organization.create', UNHEX(item.request),
            CONCAT('{"name":[null,', JSON_QUOTE(item.name),
                   IFNULL(CONCAT('],"description":[null,', JSON_QUOTE(item.description)), ''),
                   '],"active":[null,true]}')
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
                                                event       CHAR(32) CHARACTER SET ascii PATH '$.event',
-                                               actor       CHAR(32) CHARACTER SET ascii PATH '$.actor',
                                                request     VARCHAR(130) CHARACTER SET ascii PATH '$.request',
-                                               id          CHAR(32) CHARACTER SET ascii PATH '$.id',
                                                name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
                                                description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
-     WHERE v_made >> item.number & 1;
+     WHERE v_made >> (item.number - 1) & 1;
     IF ROW_COUNT() <> BIT_COUNT(v_made) THEN
         SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'a statement was interrupted';
     END IF;

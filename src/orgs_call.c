@@ -4,6 +4,7 @@
 #include "orgs_call.h"
 
 #include <apr_strings.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,9 +91,16 @@ static void settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_tim
 /* The row of one who is to make his write alone, and of one whose write was made. */
 enum { CODE, REPLAYED, ANSWER, ID, AT, NAME, WIDTH };
 
-/* One's write as the procedure is told of it: a JSON object, and NUL. */
-static const char *item_of(apr_pool_t *p, const orgs_share_t *share, const orgs_id_t *event, apr_size_t *size)
+/* One's write, in one piece. */
+typedef struct {
+    orgs_id_t id; /* zeros: of what is not new */
+    orgs_id_t actor;
+    char item[1]; /* the JSON object of which the procedure is told, and NUL */
+} question_t;
+
+static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, const orgs_id_t *event, apr_size_t *size)
 {
+    question_t *question;
     orgs_writer_t text;
 
     orgs_writer_text(&text, p);
@@ -101,11 +109,18 @@ static const char *item_of(apr_pool_t *p, const orgs_share_t *share, const orgs_
     orgs_writer_raw(&text, share->item.base, orgs_writer_len(&share->item));
     orgs_writer_close(&text);
     orgs_writer_raw(&text, "", 1);
-    *size = orgs_writer_len(&text);
-    return text.base;
+    *size = offsetof(question_t, item) + orgs_writer_len(&text);
+    question = apr_pcalloc(p, *size);
+    if (share->id != NULL) {
+        question->id = *share->id;
+    }
+    question->actor = *share->actor;
+    memcpy(question->item, text.base, orgs_writer_len(&text));
+    return question;
 }
 
-/* Makes a row for each of the crowd of what its procedure answered: of those that were made number, id and name. */
+/* Makes a row for each of the crowd of what its procedure answered: the numbers of those that were made, and of the user
+ * that each is about id and name. */
 static int tell_apart(orgs_crowd_t *crowd, const orgs_rows_t *rows)
 {
     apr_size_t width = WIDTH;
@@ -120,13 +135,14 @@ static int tell_apart(orgs_crowd_t *crowd, const orgs_rows_t *rows)
     }
     json_array_foreach(made, i, item) {
         json_int_t place = json_integer_value(json_object_get(item, "number")) - 1;
-        const char *name = orgs_answer_string(crowd->pool, item, "name");
-        orgs_id_t *id = apr_palloc(crowd->pool, sizeof(*id));
 
-        if (place >= 0 && place < crowd->count
-            && orgs_hex_decode(id->bytes, sizeof(id->bytes), json_string_value(json_object_get(item, "id")))) {
+        if (place >= 0 && place < crowd->count) {
+            const question_t *question = crowd->questions[place];
+            const char *name = orgs_answer_string(crowd->pool, item, "name");
+            orgs_id_t *id = apr_pmemdup(crowd->pool, &question->id, sizeof(*id));
             orgs_value_t *row = values + (apr_size_t)place * width;
 
+            orgs_hex_decode(id->bytes, sizeof(id->bytes), json_string_value(json_object_get(item, "id")));
             row[CODE] = orgs_value_null();
             row[ID] = orgs_value_id(id);
             row[AT] = rows->values[AT];
@@ -145,22 +161,34 @@ static int tell_apart(orgs_crowd_t *crowd, const orgs_rows_t *rows)
 static void lead(orgs_db_t *db, orgs_crowd_t *crowd, const orgs_share_t *share, apr_time_t deadline)
 {
     orgs_trial_t *trial = apr_palloc(crowd->pool, sizeof(*trial));
-    orgs_value_t params[2];
+    orgs_id_t ids[ORGS_CROWD_MAX];
+    orgs_id_t actors[ORGS_CROWD_MAX];
+    orgs_value_t params[3];
     orgs_writer_t items;
+    apr_size_t len;
     int i;
 
     orgs_writer_text(&items, crowd->pool);
     for (i = 0; i < crowd->count; i++) {
-        const char *item = crowd->questions[i];
+        const question_t *question = crowd->questions[i];
 
+        ids[i] = question->id;
+        actors[i] = question->actor;
         orgs_writer_raw(&items, i == 0 ? "[" : ",", 1);
-        orgs_writer_raw(&items, item, strlen(item));
+        orgs_writer_raw(&items, question->item, strlen(question->item));
     }
     orgs_writer_raw(&items, "]", 1);
-    params[0] = orgs_value_id(share->organization);
-    params[1] = orgs_value_bytes(items.base, orgs_writer_len(&items));
-    crowd->error = orgs_db_try(db, crowd->pool, ORGS_USE_COLD, share->sql, share->organization != NULL ? params : params + 1,
-                               &deadline, trial);
+    len = (apr_size_t)crowd->count * sizeof(ids[0]);
+    i = 0;
+    if (share->organization != NULL) {
+        params[i++] = orgs_value_id(share->organization);
+    }
+    else {
+        params[i++] = orgs_value_blob(ids, len);
+        params[i++] = orgs_value_blob(actors, len);
+    }
+    params[i] = orgs_value_bytes(items.base, orgs_writer_len(&items));
+    crowd->error = orgs_db_try(db, crowd->pool, ORGS_USE_COLD, share->sql, params, &deadline, trial);
     if (crowd->error == NULL && trial->end == ORGS_END_DONE && !tell_apart(crowd, &trial->rows)) {
         /* whatever it was, it was no answer */
         orgs_dberr_set(crowd->pool, &trial->dberr, 0, "a procedure's answer is not JSON");
@@ -202,11 +230,11 @@ static const orgs_error_t *try_together(orgs_db_t *db, apr_pool_t *p, orgs_sql_e
 {
     orgs_gather_t *gather = orgs_pool_gather(db->pool, ORGS_GATHER_WRITES);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
+    const question_t *question;
     const orgs_error_t *error;
     orgs_gather_key_t key;
     orgs_turn_t turn;
     apr_size_t size;
-    const char *item;
     int done = 0;
 
     if (gather == NULL) {
@@ -217,10 +245,10 @@ static const orgs_error_t *try_together(orgs_db_t *db, apr_pool_t *p, orgs_sql_e
     if (share->organization != NULL) {
         key.id = *share->organization;
     }
-    item = item_of(p, share, event, &size);
+    question = question_of(p, share, event, &size);
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
     /* who waits in vain has some time left to do it alone, or to settle what became of it */
-    orgs_gather_join(gather, &key, item, size, orgs_db_share(*deadline), &turn);
+    orgs_gather_join(gather, &key, question, size, orgs_db_share(*deadline), &turn);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     switch (turn.role) {
     case ORGS_GATHER_ALONE:

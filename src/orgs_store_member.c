@@ -123,6 +123,7 @@ const orgs_error_t *orgs_store_member_add(orgs_db_t *db, apr_pool_t *p, const or
 
     if (together) {
         orgs_store_share(&share, p, ORGS_SQL_MEMBER_ADD_TOGETHER, organization, by);
+        orgs_writer_hex(&share.item, "actor", by->actor->bytes, sizeof(by->actor->bytes));
         orgs_writer_number(&share.item, "superuser", by->superuser);
         orgs_writer_hex(&share.item, "email", email, strlen(email));
     }

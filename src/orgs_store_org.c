@@ -117,8 +117,9 @@ void orgs_store_share(orgs_share_t *share, apr_pool_t *p, orgs_sql_e sql, const 
 {
     share->sql = sql;
     share->organization = organization;
+    share->id = NULL;
+    share->actor = by->actor;
     orgs_writer_text(&share->item, p);
-    orgs_writer_hex(&share->item, "actor", by->actor->bytes, sizeof(by->actor->bytes));
     if (by->request_id != NULL) {
         orgs_writer_hex(&share->item, "request", by->request_id, strlen(by->request_id));
     }
@@ -149,7 +150,7 @@ const orgs_error_t *orgs_store_org_create(orgs_db_t *db, apr_pool_t *p, const or
     }
     if (together) {
         orgs_store_share(&share, p, ORGS_SQL_ORG_CREATE_TOGETHER, NULL, by);
-        orgs_writer_hex(&share.item, "id", id.bytes, sizeof(id.bytes));
+        share.id = &id;
         orgs_writer_string(&share.item, "name", name);
         if (description != NULL) {
             orgs_writer_string(&share.item, "description", description);

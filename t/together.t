@@ -215,9 +215,9 @@ sub hex_of { my ($text) = @_; return unpack 'H*', $text }
 
 sub called {
     my ($procedure, @items) = @_;
-    my $arguments = $procedure =~ /^member/ ? id_in_sql(shift @items) . ', ' : '';
+    my @arguments = $procedure =~ /^member/ ? id_in_sql(shift @items) : map { my $key = $_; "X'" . join('', map { $_->{$key} } @items) . "'" } qw(id actor);
     my @all = map { my %item = (event => hex_of(substr "event" . $tag++ . ' ' x 16, 0, 16), %$_); \%item } @items;
-    my @rows = sql({database => $name}, "CALL $procedure($arguments'" . json_text(\@all) =~ s/(['\\])/\\$1/gr . "')");
+    my @rows = sql({database => $name}, "CALL $procedure(@{[join ', ', @arguments]}, '" . json_text(\@all) =~ s/(['\\])/\\$1/gr . "')");
     return join ' ', $rows[0][0] // '-', $rows[0][2] ? map { $_->{number} } @{json_of($rows[0][2])} : 'none';
 }
 
@@ -230,7 +230,7 @@ sub json_of { return JSON::PP->new->decode($_[0]) }
     is(called('organization_create_together_v1', map { $new->($_) } $by{5}, $by{4}, $by{6}, '0' x 32), '- 1 3', 'creates: not of who is not active, or not there');
     is($count->(), '2 2 2', '... and so many are there');
     is(called('organization_create_together_v1', $new->($by{4})), '- none', '... nor of anybody, where there is nobody else');
-    is(sql({database => $name, fails => 1}, "CALL organization_create_together_v1('[{\"event\":\"" . '7' x 32 . "\",\"id\":\"" . '8' x 32 . "\",\"actor\":\"$by{5}\",\"name\":\"Called " . 'x' x 200 . "\"}]')") > 0, 1, '... a name that does not fit is an error');
+    is(sql({database => $name, fails => 1}, "CALL organization_create_together_v1(X'" . '8' x 32 . "', X'$by{5}', '[{\"event\":\"" . '7' x 32 . "\",\"name\":\"Called " . 'x' x 200 . "\"}]')") > 0, 1, '... a name that does not fit is an error');
     is($count->(), '2 2 2', '... and nothing was written');
 
     my $organization = hot();

@@ -40,8 +40,8 @@ sub json_in_sql { return "CONVERT(X'" . unpack('H*', json_text($_[0])) . "' USIN
 # The CALL that makes organizations of these {event, id, name}.
 sub create_together {
     my ($actor, @items) = @_;
-    return 'CALL organization_create_together_v1(' . json_in_sql([map { +{event => bare($_->{event}), actor => bare($actor->{id}), request => unpack('H*', 'test'),
-        id => bare($_->{id}), name => $_->{name}, description => 'New'} } @items]) . ')';
+    return "CALL organization_create_together_v1(X'" . join('', map { bare($_->{id}) } @items) . "', X'" . bare($actor->{id}) x @items . "', "
+        . json_in_sql([map { +{event => bare($_->{event}), request => unpack('H*', 'test'), name => $_->{name}, description => 'New'} } @items]) . ')';
 }
 
 # The CALL that makes members of these {event, email}.

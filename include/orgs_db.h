@@ -57,6 +57,19 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
                                  const orgs_value_t *params, orgs_rows_t *rows);
 
 /**
+ * Asks for a list.
+ * @param params as many as the statement has; the last one is how many items it may have
+ * @param size   of an item, in bytes
+ * @param take   makes an item, all zeros before, of the first row of rows. What that points to lives as long as p
+ * @param of     given to take
+ * @param items  the list, allocated in p
+ * @return as orgs_db_read
+ */
+const orgs_error_t *orgs_db_list(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params,
+                                 apr_size_t size, void (*take)(const orgs_rows_t *row, const void *of, void *item),
+                                 const void *of, apr_array_header_t **items);
+
+/**
  * Tries a CALL, once, on one connection.
  * @param deadline of the write, by orgs_clock: a try has two thirds of what is left; as of orgs_pool_acquire
  * @param trial    what came of it, allocated in p

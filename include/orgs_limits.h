@@ -25,8 +25,11 @@
 
 /* items */
 #define ORGS_PAGE_MAX 1000
-#define ORGS_BATCH 100 /* the first of a list; each has twice as many as the one before */
-#define ORGS_BATCH_MAX 400
+/* a list's first batch; each has some times as many as the one before, about so many bytes of JSON at most */
+#define ORGS_BATCH 100
+#define ORGS_BATCH_GROWTH 4
+#define ORGS_BATCH_MAX 800
+#define ORGS_BATCH_BYTES 524288
 #define ORGS_IF_TAGS_MAX 100
 
 /* what is kept of events for a day is cleared after one write in so many, so many rows at most: twice the pace at

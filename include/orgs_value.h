@@ -5,6 +5,7 @@
 #define ORGS_VALUE_H
 
 #include <apr.h>
+#include <apr_tables.h>
 
 /* ORGS_BLOB: bytes that are no text, whatever the connection's character set; of parameters only. */
 typedef enum { ORGS_NULL, ORGS_INT, ORGS_BYTES, ORGS_TIME, ORGS_BLOB } orgs_type_e;
@@ -21,7 +22,16 @@ typedef struct orgs_rows_t {
     int count;
     int columns;
     const orgs_value_t *values; /* count times columns */
+    const struct orgs_list_t *list;
 } orgs_rows_t;
+
+/* Where rows go that are not kept: each, when it comes, is the only one of its result, and is taken to an item of an
+ * array, all zeros before. Its bytes stay. */
+typedef struct orgs_list_t {
+    apr_array_header_t *items;
+    void (*take)(const orgs_rows_t *row, const void *of, void *item);
+    const void *of;
+} orgs_list_t;
 
 /* What the server or the client library said; number 0: nothing is wrong. */
 typedef struct orgs_dberr_t {

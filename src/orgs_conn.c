@@ -369,7 +369,6 @@ int orgs_conn_rollback(orgs_conn_t *conn, apr_time_t deadline)
 void orgs_conn_query(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, const orgs_value_t *params,
                      apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *error)
 {
-    memset(rows, 0, sizeof(*rows));
     memset(error, 0, sizeof(*error));
     begin(conn, deadline);
     /* prepared on this connection when it is first needed */

@@ -96,8 +96,13 @@ void orgs_db_repeated(orgs_db_t *db)
 
 /* One statement on one connection. */
 static void query(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
-                  apr_time_t deadline, orgs_rows_t *rows, orgs_dberr_t *dberr)
+                  apr_time_t deadline, const orgs_list_t *list, orgs_rows_t *rows, orgs_dberr_t *dberr)
 {
+    memset(rows, 0, sizeof(*rows));
+    rows->list = list;
+    if (list != NULL) {
+        apr_array_clear(list->items); /* of a try that failed */
+    }
     orgs_conn_query(conn, p, sql, params, deadline, rows, dberr);
     count(db, ORGS_STATS_STATEMENTS, 1);
     if (dberr->number != 0) {
@@ -147,8 +152,8 @@ static void discard(orgs_db_t *db, orgs_conn_t *conn, meaning_e meaning, apr_tim
     orgs_pool_invalidate(db->pool, conn);
 }
 
-const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, orgs_sql_e sql,
-                                 const orgs_value_t *params, orgs_rows_t *rows)
+static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, orgs_sql_e sql,
+                               const orgs_value_t *params, const orgs_list_t *list, orgs_rows_t *rows)
 {
     apr_time_t began = orgs_clock();
     apr_time_t deadline = began + db->left;
@@ -168,7 +173,7 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
         }
         asked = orgs_clock();
         until = orgs_db_share(deadline);
-        query(db, p, sql, params, conn, until, rows, &dberr);
+        query(db, p, sql, params, conn, until, list, rows, &dberr);
         if (dberr.number == 0) {
             orgs_pool_release(db->pool, conn);
             break;
@@ -185,6 +190,23 @@ const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, o
     return error;
 }
 
+const orgs_error_t *orgs_db_read(orgs_db_t *db, apr_pool_t *p, orgs_use_e use, orgs_sql_e sql,
+                                 const orgs_value_t *params, orgs_rows_t *rows)
+{
+    return ask(db, p, use, sql, params, NULL, rows);
+}
+
+const orgs_error_t *orgs_db_list(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params,
+                                 apr_size_t size, void (*take)(const orgs_rows_t *row, const void *of, void *item),
+                                 const void *of, apr_array_header_t **items)
+{
+    orgs_list_t list = {apr_array_make(p, (int)params[orgs_sql(sql)->params - 1].number, (int)size), take, of};
+    orgs_rows_t rows;
+
+    *items = list.items;
+    return ask(db, p, ORGS_USE_COLD, sql, params, &list, &rows);
+}
+
 /* One CALL on one connection: what it ended in. After any error the connection gets a ROLLBACK, or is closed: a
  * killed procedure skips its handler and leaves its transaction open, and nothing in the client shows it. */
 static orgs_end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const orgs_value_t *params, orgs_conn_t *conn,
@@ -193,7 +215,7 @@ static orgs_end_e call_upon(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, const 
     apr_time_t asked = orgs_clock();
     meaning_e meaning;
 
-    query(db, p, sql, params, conn, deadline, rows, dberr);
+    query(db, p, sql, params, conn, deadline, NULL, rows, dberr);
     if (dberr->number == 0 && rows->count == 1) {
         orgs_pool_release(db->pool, conn);
         return ORGS_END_DONE;

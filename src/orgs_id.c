@@ -107,17 +107,15 @@ int orgs_hex_decode(unsigned char *bytes, apr_size_t size, const char *text)
 const char *orgs_id_print(char buffer[ORGS_ID_TEXT_LEN + 1], const orgs_id_t *id)
 {
     static const char hex[] = "0123456789abcdef";
-    char *to = buffer;
+    static const unsigned char places[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
     apr_size_t i;
 
+    buffer[8] = buffer[13] = buffer[18] = buffer[23] = '-';
     for (i = 0; i < sizeof(id->bytes); i++) {
-        if (is_dash_place((apr_size_t)(to - buffer))) {
-            *to++ = '-';
-        }
-        *to++ = hex[id->bytes[i] >> 4];
-        *to++ = hex[id->bytes[i] & 15];
+        buffer[places[i]] = hex[id->bytes[i] >> 4];
+        buffer[places[i] + 1] = hex[id->bytes[i] & 15];
     }
-    *to = '\0';
+    buffer[ORGS_ID_TEXT_LEN] = '\0';
     return buffer;
 }
 
@@ -126,27 +124,44 @@ const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id)
     return orgs_id_print(apr_palloc(pool, ORGS_ID_TEXT_LEN + 1), id);
 }
 
-/* Writes so many digits that end before end. */
-static void put_digits(char *end, int count, int value)
+static inline void put_two(char *to, unsigned int value)
 {
-    for (; count > 0; count--, value /= 10) {
-        *--end = (char)('0' + value % 10);
-    }
+    to[0] = (char)('0' + value / 10);
+    to[1] = (char)('0' + value % 10);
+}
+
+/* The day of a number of days since 1970, for what gmtime() takes a lock that all threads share. A year is taken to begin
+ * in March, so that the day that some lack is its last: 400 of them have 146097 days. */
+static void put_day(char *to, apr_int64_t days)
+{
+    unsigned int since = (unsigned int)(days + 719468); /* since the first of March of the year 0 */
+    unsigned int of_era = since % 146097;
+    unsigned int year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned int of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned int month = (5 * of_year + 2) / 153; /* from March on */
+    unsigned int day = of_year - (153 * month + 2) / 5 + 1;
+    unsigned int year = year_of_era + since / 146097 * 400 + (month >= 10 ? 1 : 0);
+
+    put_two(to, year / 100);
+    put_two(to + 2, year % 100);
+    put_two(to + 5, month < 10 ? month + 3 : month - 9);
+    put_two(to + 8, day);
 }
 
 const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at)
 {
-    apr_time_exp_t t;
+    apr_int64_t ms = at / 1000 - (at % 1000 < 0 ? 1 : 0);
+    apr_int64_t days = ms / 86400000 - (ms % 86400000 < 0 ? 1 : 0);
+    unsigned int of_day = (unsigned int)(ms - days * 86400000);
+    unsigned int seconds = of_day / 1000;
 
-    apr_time_exp_gmt(&t, at);
     memcpy(buffer, "0000-00-00T00:00:00.000Z", ORGS_TIME_TEXT_LEN + 1);
-    put_digits(buffer + 4, 4, t.tm_year + 1900);
-    put_digits(buffer + 7, 2, t.tm_mon + 1);
-    put_digits(buffer + 10, 2, t.tm_mday);
-    put_digits(buffer + 13, 2, t.tm_hour);
-    put_digits(buffer + 16, 2, t.tm_min);
-    put_digits(buffer + 19, 2, t.tm_sec);
-    put_digits(buffer + 23, 3, t.tm_usec / 1000);
+    put_day(buffer, days);
+    put_two(buffer + 11, seconds / 3600);
+    put_two(buffer + 14, seconds / 60 % 60);
+    put_two(buffer + 17, seconds % 60);
+    put_two(buffer + 20, of_day % 1000 / 10);
+    buffer[22] = (char)('0' + of_day % 10);
     return buffer;
 }
 

@@ -233,12 +233,51 @@ static int take_value(MYSQL_STMT *stmt, apr_pool_t *pool, char column, orgs_land
     return 1;
 }
 
+/* Copies the row in hand. Zero if a long value could not be fetched. */
+static int take_values(MYSQL_STMT *stmt, apr_pool_t *pool, const char *columns, orgs_landing_t *landing,
+                       orgs_value_t *values)
+{
+    unsigned int i;
+
+    for (i = 0; columns[i] != '\0'; i++) {
+        if (!take_value(stmt, pool, columns[i], landing, i, &values[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Reads the rows of the result in hand, one after the other, to where the list wants them. Zero if it failed. */
+static int take_list(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, const char *columns,
+                     orgs_rows_t *rows)
+{
+    const orgs_list_t *list = rows->list;
+    orgs_value_t values[COLUMNS_MAX];
+    int status;
+
+    if (!bind_result(stmt, columns, landing)) {
+        return 0;
+    }
+    rows->values = values;
+    rows->columns = (int)strlen(columns);
+    rows->count = 1;
+    while ((status = mysql_stmt_fetch(stmt)) == 0 || status == MYSQL_DATA_TRUNCATED) {
+        if (!take_values(stmt, pool, columns, landing, values)) {
+            break;
+        }
+        list->take(rows, list->of, memset(apr_array_push(list->items), 0, (apr_size_t)list->items->elt_size));
+    }
+    rows->values = NULL;
+    rows->count = 0;
+    return status == MYSQL_NO_DATA;
+}
+
 /* Reads the rows of the result in hand. Zero if it failed; rows then holds those that came whole. */
 static int take_rows(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, const char *columns,
                      orgs_rows_t *rows)
 {
-    unsigned int width = (unsigned int)strlen(columns);
-    orgs_value_t *value;
+    apr_size_t width = strlen(columns);
+    orgs_value_t *values;
     apr_size_t count;
     int status = 0;
 
@@ -246,18 +285,15 @@ static int take_rows(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool
         return 0;
     }
     count = (apr_size_t)mysql_stmt_num_rows(stmt);
-    value = apr_palloc(pool, sizeof(*value) * (width * count + 1));
-    rows->values = value;
+    values = apr_palloc(pool, sizeof(*values) * (width * count + 1));
+    rows->values = values;
     rows->columns = (int)width;
     while ((apr_size_t)rows->count < count
            && ((status = mysql_stmt_fetch(stmt)) == 0 || status == MYSQL_DATA_TRUNCATED)) {
-        unsigned int i;
-
-        for (i = 0; i < width; i++, value++) {
-            if (!take_value(stmt, pool, columns[i], landing, i, value)) {
-                return 0;
-            }
+        if (!take_values(stmt, pool, columns, landing, values)) {
+            return 0;
         }
+        values += width;
         rows->count++;
     }
     return (apr_size_t)rows->count == count;
@@ -278,7 +314,7 @@ static int execute(MYSQL_STMT *stmt, orgs_landing_t *landing, apr_pool_t *pool, 
 
         if (fields > 0 && !taken) {
             if (!are_ours(stmt, statement->columns)
-                || !take_rows(stmt, landing, pool, statement->columns, rows)) {
+                || !(rows->list != NULL ? take_list : take_rows)(stmt, landing, pool, statement->columns, rows)) {
                 return 0;
             }
             taken = 1;

@@ -72,32 +72,28 @@ const orgs_error_t *orgs_store_license_unassign(orgs_db_t *db, apr_pool_t *p, co
     return call(db, p, ORGS_SQL_LICENSE_UNASSIGN, params, view);
 }
 
+static void take_deployment(const orgs_rows_t *row, const void *none, void *item)
+{
+    orgs_deployment_t *deployment = item;
+
+    (void)none;
+    orgs_row_id(row, 0, 0, &deployment->id);
+    orgs_row_id(row, 0, 1, &deployment->license_id);
+    deployment->name = orgs_row_string(row, 0, 2);
+    deployment->environment = orgs_row_string(row, 0, 3);
+    deployment->url = orgs_row_string(row, 0, 4);
+    deployment->version = orgs_row_string(row, 0, 5);
+    deployment->status = orgs_row_string(row, 0, 6);
+    deployment->created_at = orgs_row_time(row, 0, 7);
+    deployment->updated_at = orgs_row_time(row, 0, 8);
+}
+
 const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
                                                       const orgs_position_t *after, int limit,
                                                       apr_array_header_t **items)
 {
     const orgs_value_t params[] = {orgs_value_id(organization), orgs_value_id(&after->id), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_ASSIGNMENT_DEPLOYMENTS, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_deployment_t));
-    for (i = 0; i < rows.count; i++) {
-        orgs_deployment_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
-
-        orgs_row_id(&rows, i, 0, &item->id);
-        orgs_row_id(&rows, i, 1, &item->license_id);
-        item->name = orgs_row_string(&rows, i, 2);
-        item->environment = orgs_row_string(&rows, i, 3);
-        item->url = orgs_row_string(&rows, i, 4);
-        item->version = orgs_row_string(&rows, i, 5);
-        item->status = orgs_row_string(&rows, i, 6);
-        item->created_at = orgs_row_time(&rows, i, 7);
-        item->updated_at = orgs_row_time(&rows, i, 8);
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_ASSIGNMENT_DEPLOYMENTS, params, sizeof(orgs_deployment_t), take_deployment,
+                        NULL, items);
 }

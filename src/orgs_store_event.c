@@ -8,35 +8,29 @@
 /* Where one lists from the newest, everything is below this. */
 #define SEQ_BEYOND APR_INT64_MAX
 
+static void take_event(const orgs_rows_t *row, const void *organization, void *item)
+{
+    orgs_event_t *event = item;
+
+    orgs_row_id(row, 0, 0, &event->id);
+    event->organization_id = *(const orgs_id_t *)organization;
+    event->seq = orgs_row_int(row, 0, 1, 0);
+    event->at = orgs_row_time(row, 0, 2);
+    event->has_actor = orgs_row_id(row, 0, 3, &event->actor_id);
+    event->action = orgs_row_string(row, 0, 4);
+    event->has_target = orgs_row_id(row, 0, 5, &event->target_id);
+    event->request_id = orgs_row_string(row, 0, 6);
+    event->changes = orgs_row_string(row, 0, 7);
+}
+
 const orgs_error_t *orgs_store_event_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization, int descending,
                                           apr_int64_t after, int limit, apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(organization),
                              orgs_value_int(descending && after == 0 ? SEQ_BEYOND : after), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, descending ? ORGS_SQL_EVENT_LIST_DESC : ORGS_SQL_EVENT_LIST, params,
-                         &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_event_t));
-    for (i = 0; i < rows.count; i++) {
-        orgs_event_t *event = memset(apr_array_push(*items), 0, sizeof(*event));
-
-        orgs_row_id(&rows, i, 0, &event->id);
-        event->organization_id = *organization;
-        event->seq = orgs_row_int(&rows, i, 1, 0);
-        event->at = orgs_row_time(&rows, i, 2);
-        event->has_actor = orgs_row_id(&rows, i, 3, &event->actor_id);
-        event->action = orgs_row_string(&rows, i, 4);
-        event->has_target = orgs_row_id(&rows, i, 5, &event->target_id);
-        event->request_id = orgs_row_string(&rows, i, 6);
-        event->changes = orgs_row_string(&rows, i, 7);
-    }
-    return NULL;
+    return orgs_db_list(db, p, descending ? ORGS_SQL_EVENT_LIST_DESC : ORGS_SQL_EVENT_LIST, params,
+                        sizeof(orgs_event_t), take_event, organization, items);
 }
 
 /* The last id that a clock within a day of the database's may have made before a time. */

@@ -20,39 +20,31 @@ enum {
     CREATED_AT
 };
 
-static void take_license(const orgs_rows_t *rows, int row, orgs_license_record_t *record)
+static void take_license(const orgs_rows_t *row, const void *none, void *item)
 {
-    memset(record, 0, sizeof(*record));
-    orgs_row_id(rows, row, ID, &record->license.id);
-    record->license.plan = orgs_row_string(rows, row, PLAN);
-    record->license.status = orgs_row_string(rows, row, STATUS);
-    record->license.seats = orgs_row_int(rows, row, SEATS, -1);
-    record->license.starts_at = orgs_row_time(rows, row, STARTS_AT);
-    record->license.expires_at = orgs_row_time(rows, row, EXPIRES_AT);
-    record->license.assigned_at = orgs_row_time(rows, row, ASSIGNED_AT);
-    record->has_organization = orgs_row_id(rows, row, ORGANIZATION_ID, &record->organization_id);
-    record->has_reserved_for = orgs_row_id(rows, row, RESERVED_FOR, &record->reserved_for);
-    record->has_reserved_by = orgs_row_id(rows, row, RESERVED_BY, &record->reserved_by);
-    record->created_at = orgs_row_time(rows, row, CREATED_AT);
+    orgs_license_record_t *record = item;
+
+    (void)none;
+    orgs_row_id(row, 0, ID, &record->license.id);
+    record->license.plan = orgs_row_string(row, 0, PLAN);
+    record->license.status = orgs_row_string(row, 0, STATUS);
+    record->license.seats = orgs_row_int(row, 0, SEATS, -1);
+    record->license.starts_at = orgs_row_time(row, 0, STARTS_AT);
+    record->license.expires_at = orgs_row_time(row, 0, EXPIRES_AT);
+    record->license.assigned_at = orgs_row_time(row, 0, ASSIGNED_AT);
+    record->has_organization = orgs_row_id(row, 0, ORGANIZATION_ID, &record->organization_id);
+    record->has_reserved_for = orgs_row_id(row, 0, RESERVED_FOR, &record->reserved_for);
+    record->has_reserved_by = orgs_row_id(row, 0, RESERVED_BY, &record->reserved_by);
+    record->created_at = orgs_row_time(row, 0, CREATED_AT);
 }
 
 const orgs_error_t *orgs_store_license_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *after, int limit,
                                             apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(after), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_LICENSE_LIST, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_license_record_t));
-    for (i = 0; i < rows.count; i++) {
-        take_license(&rows, i, apr_array_push(*items));
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_LICENSE_LIST, params, sizeof(orgs_license_record_t), take_license, NULL,
+                        items);
 }
 
 const orgs_error_t *orgs_store_license_show(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id,
@@ -69,7 +61,8 @@ const orgs_error_t *orgs_store_license_show(orgs_db_t *db, apr_pool_t *p, const 
     if (rows.count == 0) {
         return orgs_error_make(p, ORGS_E_LICENSE_NOT_FOUND);
     }
-    take_license(&rows, 0, record);
+    memset(record, 0, sizeof(*record));
+    take_license(&rows, NULL, record);
     return NULL;
 }
 
@@ -138,33 +131,28 @@ const orgs_error_t *orgs_store_license_release(orgs_db_t *db, apr_pool_t *p, con
     return orgs_call(db, p, ORGS_SQL_LICENSE_RELEASE, params, NULL, outcome);
 }
 
+static void take_deployment(const orgs_rows_t *row, const void *license, void *item)
+{
+    orgs_deployment_t *deployment = item;
+
+    orgs_row_id(row, 0, 0, &deployment->id);
+    deployment->license_id = *(const orgs_id_t *)license;
+    deployment->name = orgs_row_string(row, 0, 1);
+    deployment->environment = orgs_row_string(row, 0, 2);
+    deployment->url = orgs_row_string(row, 0, 3);
+    deployment->version = orgs_row_string(row, 0, 4);
+    deployment->status = orgs_row_string(row, 0, 5);
+    deployment->created_at = orgs_row_time(row, 0, 6);
+    deployment->updated_at = orgs_row_time(row, 0, 7);
+}
+
 const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *license,
                                               const orgs_id_t *after, int limit, apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(license), orgs_value_id(after), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_DEPLOYMENTS_OF, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_deployment_t));
-    for (i = 0; i < rows.count; i++) {
-        orgs_deployment_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
-
-        orgs_row_id(&rows, i, 0, &item->id);
-        item->license_id = *license;
-        item->name = orgs_row_string(&rows, i, 1);
-        item->environment = orgs_row_string(&rows, i, 2);
-        item->url = orgs_row_string(&rows, i, 3);
-        item->version = orgs_row_string(&rows, i, 4);
-        item->status = orgs_row_string(&rows, i, 5);
-        item->created_at = orgs_row_time(&rows, i, 6);
-        item->updated_at = orgs_row_time(&rows, i, 7);
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_DEPLOYMENTS_OF, params, sizeof(orgs_deployment_t), take_deployment, license,
+                        items);
 }
 
 const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,

@@ -13,16 +13,17 @@ static orgs_role_e role_of(const char *name)
     return name != NULL ? orgs_role_named(name, strlen(name)) : ORGS_ROLE_NONE;
 }
 
-/* A member from a row of ORGS_SQL_MEMBER_LIST or ORGS_SQL_MEMBER_GET. */
-static void take_row(const orgs_rows_t *rows, int row, const orgs_id_t *organization, orgs_member_t *member)
+/* A member of an organization from a row of ORGS_SQL_MEMBER_LIST or ORGS_SQL_MEMBER_GET. */
+static void take_row(const orgs_rows_t *row, const void *organization, void *item)
 {
-    memset(member, 0, sizeof(*member));
-    member->organization_id = *organization;
-    orgs_row_id(rows, row, 0, &member->user_id);
-    member->email = orgs_row_string(rows, row, 1);
-    member->name = orgs_row_string(rows, row, 2);
-    member->role = role_of(orgs_row_string(rows, row, 3));
-    member->joined_at = orgs_row_time(rows, row, 4);
+    orgs_member_t *member = item;
+
+    member->organization_id = *(const orgs_id_t *)organization;
+    orgs_row_id(row, 0, 0, &member->user_id);
+    member->email = orgs_row_string(row, 0, 1);
+    member->name = orgs_row_string(row, 0, 2);
+    member->role = role_of(orgs_row_string(row, 0, 3));
+    member->joined_at = orgs_row_time(row, 0, 4);
 }
 
 const orgs_error_t *orgs_store_member_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
@@ -34,19 +35,8 @@ const orgs_error_t *orgs_store_member_list(orgs_db_t *db, apr_pool_t *p, const o
     orgs_value_t joined_at = orgs_value_time((apr_time_t)after->number);
     const orgs_value_t params[] = {orgs_value_id(organization), joined_at, joined_at, orgs_value_id(&after->id),
                                    role, role, email, email, orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_MEMBER_LIST, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_member_t));
-    for (i = 0; i < rows.count; i++) {
-        take_row(&rows, i, organization, apr_array_push(*items));
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_MEMBER_LIST, params, sizeof(orgs_member_t), take_row, organization, items);
 }
 
 const orgs_error_t *orgs_store_member_get(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
@@ -63,7 +53,8 @@ const orgs_error_t *orgs_store_member_get(orgs_db_t *db, apr_pool_t *p, const or
     if (rows.count == 0) {
         return orgs_error_make(p, ORGS_E_MEMBER_NOT_FOUND);
     }
-    take_row(&rows, 0, organization, member);
+    memset(member, 0, sizeof(*member));
+    take_row(&rows, organization, member);
     return NULL;
 }
 

@@ -29,6 +29,22 @@ orgs_role_e orgs_role_named(const char *name, apr_size_t len)
 /* The columns of ORGS_SQL_ORG_LIST, in its order. */
 enum { ID, NAME, DESCRIPTION, ACTIVE, CREATED_AT, UPDATED_AT, ROLE, LICENSE_ID, MEMBERS };
 
+static void take_row(const orgs_rows_t *row, const void *all, void *to)
+{
+    const char *role = orgs_row_string(row, 0, ROLE);
+    orgs_organization_t *item = to;
+
+    orgs_row_id(row, 0, ID, &item->id);
+    item->name = orgs_row_string(row, 0, NAME);
+    item->description = orgs_row_string(row, 0, DESCRIPTION);
+    item->active = orgs_row_int(row, 0, ACTIVE, 0) != 0;
+    item->created_at = orgs_row_time(row, 0, CREATED_AT);
+    item->updated_at = orgs_row_time(row, 0, UPDATED_AT);
+    item->role = role != NULL ? orgs_role_named(role, strlen(role)) : ORGS_ROLE_NONE;
+    item->has_license = orgs_row_id(row, 0, LICENSE_ID, &item->license_id);
+    item->members = all != NULL ? orgs_row_int(row, 0, MEMBERS, 0) : 0;
+}
+
 const orgs_error_t *orgs_store_org_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *user,
                                         const orgs_organization_filter_t *filter, const orgs_position_t *after,
                                         int limit, apr_array_header_t **items)
@@ -36,30 +52,9 @@ const orgs_error_t *orgs_store_org_list(orgs_db_t *db, apr_pool_t *p, const orgs
     orgs_value_t role = orgs_value_string(orgs_role_name(filter->role));
     const orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(&after->id), orgs_value_int(filter->active_only),
                                    role, role, orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, filter->all ? ORGS_SQL_ORG_LIST_ALL : ORGS_SQL_ORG_LIST, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_organization_t));
-    for (i = 0; i < rows.count; i++) {
-        orgs_organization_t *item = memset(apr_array_push(*items), 0, sizeof(*item));
-        const char *role_name = orgs_row_string(&rows, i, ROLE);
-
-        orgs_row_id(&rows, i, ID, &item->id);
-        item->name = orgs_row_string(&rows, i, NAME);
-        item->description = orgs_row_string(&rows, i, DESCRIPTION);
-        item->active = orgs_row_int(&rows, i, ACTIVE, 0) != 0;
-        item->created_at = orgs_row_time(&rows, i, CREATED_AT);
-        item->updated_at = orgs_row_time(&rows, i, UPDATED_AT);
-        item->role = role_name != NULL ? orgs_role_named(role_name, strlen(role_name)) : ORGS_ROLE_NONE;
-        item->has_license = orgs_row_id(&rows, i, LICENSE_ID, &item->license_id);
-        item->members = filter->all ? orgs_row_int(&rows, i, MEMBERS, 0) : 0;
-    }
-    return NULL;
+    return orgs_db_list(db, p, filter->all ? ORGS_SQL_ORG_LIST_ALL : ORGS_SQL_ORG_LIST, params,
+                        sizeof(orgs_organization_t), take_row, filter->all ? filter : NULL, items);
 }
 
 /* An organization from a procedure's answer. */

@@ -5,35 +5,26 @@
 
 #include <string.h>
 
-static void take_user(const orgs_rows_t *rows, int row, orgs_user_t *user)
+static void take_user(const orgs_rows_t *row, const void *none, void *item)
 {
-    memset(user, 0, sizeof(*user));
-    orgs_row_id(rows, row, 0, &user->id);
-    user->email = orgs_row_string(rows, row, 1);
-    user->name = orgs_row_string(rows, row, 2);
-    user->external_id = orgs_row_string(rows, row, 3);
-    user->superuser = orgs_row_int(rows, row, 4, 0) != 0;
-    user->active = orgs_row_int(rows, row, 5, 0) != 0;
-    user->created_at = orgs_row_time(rows, row, 6);
+    orgs_user_t *user = item;
+
+    (void)none;
+    orgs_row_id(row, 0, 0, &user->id);
+    user->email = orgs_row_string(row, 0, 1);
+    user->name = orgs_row_string(row, 0, 2);
+    user->external_id = orgs_row_string(row, 0, 3);
+    user->superuser = orgs_row_int(row, 0, 4, 0) != 0;
+    user->active = orgs_row_int(row, 0, 5, 0) != 0;
+    user->created_at = orgs_row_time(row, 0, 6);
 }
 
 const orgs_error_t *orgs_store_user_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *after, int limit,
                                          apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(after), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_USER_LIST, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_user_t));
-    for (i = 0; i < rows.count; i++) {
-        take_user(&rows, i, apr_array_push(*items));
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_USER_LIST, params, sizeof(orgs_user_t), take_user, NULL, items);
 }
 
 const orgs_error_t *orgs_store_user_find(orgs_db_t *db, apr_pool_t *p, const char *email, orgs_user_t *user)
@@ -49,7 +40,8 @@ const orgs_error_t *orgs_store_user_find(orgs_db_t *db, apr_pool_t *p, const cha
     if (rows.count == 0) {
         return orgs_error_make(p, ORGS_E_USER_NOT_FOUND);
     }
-    take_user(&rows, 0, user);
+    memset(user, 0, sizeof(*user));
+    take_user(&rows, NULL, user);
     return NULL;
 }
 
@@ -128,30 +120,24 @@ const orgs_error_t *orgs_store_user_superuser(orgs_db_t *db, apr_pool_t *p, cons
     return orgs_call(db, p, ORGS_SQL_USER_SUPERUSER, params, NULL, outcome);
 }
 
+static void take_token(const orgs_rows_t *row, const void *none, void *item)
+{
+    orgs_token_t *token = item;
+
+    (void)none;
+    orgs_row_id(row, 0, 0, &token->id);
+    token->label = orgs_row_string(row, 0, 1);
+    token->created_at = orgs_row_time(row, 0, 2);
+    token->expires_at = orgs_row_time(row, 0, 3);
+    token->revoked_at = orgs_row_time(row, 0, 4);
+}
+
 const orgs_error_t *orgs_store_token_list(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *user,
                                           const orgs_id_t *after, int limit, apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(after), orgs_value_int(limit)};
-    const orgs_error_t *error;
-    orgs_rows_t rows;
-    int i;
 
-    error = orgs_db_read(db, p, ORGS_USE_COLD, ORGS_SQL_TOKEN_LIST, params, &rows);
-    if (error != NULL) {
-        return error;
-    }
-    *items = apr_array_make(p, rows.count, sizeof(orgs_token_t));
-    for (i = 0; i < rows.count; i++) {
-        orgs_token_t *token = apr_array_push(*items);
-
-        memset(token, 0, sizeof(*token));
-        orgs_row_id(&rows, i, 0, &token->id);
-        token->label = orgs_row_string(&rows, i, 1);
-        token->created_at = orgs_row_time(&rows, i, 2);
-        token->expires_at = orgs_row_time(&rows, i, 3);
-        token->revoked_at = orgs_row_time(&rows, i, 4);
-    }
-    return NULL;
+    return orgs_db_list(db, p, ORGS_SQL_TOKEN_LIST, params, sizeof(orgs_token_t), take_token, NULL, items);
 }
 
 const orgs_error_t *orgs_store_token_issue(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *id, const char *email,

@@ -66,6 +66,23 @@ static inline void put_few(orgs_writer_t *to, const char *bytes, apr_size_t len)
     to->at += len;
 }
 
+/* A text that needs no escapes, in its quotes. */
+static inline void plain(orgs_writer_t *to, const char *text, apr_size_t len)
+{
+    char *at = to->at;
+
+    if ((apr_size_t)(to->end - at) < len + 2) {
+        put_few(to, "\"", 1);
+        orgs_writer_raw(to, text, len);
+        put_few(to, "\"", 1);
+        return;
+    }
+    *at++ = '"';
+    memcpy(at, text, len);
+    at[len] = '"';
+    to->at = at + len + 1;
+}
+
 /* How a byte is written: 0 as it is, u by its number, 8 as a part of UTF-8, else with a backslash before it. */
 static const char escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
@@ -100,14 +117,22 @@ static void quote(orgs_writer_t *to, const char *text)
     put_few(to, "\"", 1);
 }
 
+/* How many bytes there are before the first that is not ASCII, needs an escape, or ends the text. */
+static apr_size_t plain_len(const char *text)
+{
+    apr_size_t len = 0;
+
+    while (escapes[(unsigned char)text[len]] == 0) {
+        len++;
+    }
+    return len;
+}
+
 static int is_utf8(const char *text)
 {
-    const char *end;
+    const char *end = text + strlen(text);
 
-    while (*text != '\0' && escapes[(unsigned char)*text] != '8') {
-        text++;
-    }
-    for (end = text + strlen(text); text < end;) {
+    while (text < end) {
         if (orgs_text_next(&text, end) < 0) {
             return 0;
         }
@@ -132,10 +157,9 @@ void orgs_writer_name(orgs_writer_t *to, const char *name)
     if (!to->bare) {
         put_few(to, ",", 1);
     }
-    put_few(to, "\"", 1);
     to->bare = 0;
-    orgs_writer_raw(to, name, strlen(name));
-    put_few(to, "\":", 2);
+    plain(to, name, strlen(name));
+    put_few(to, ":", 1);
 }
 
 void orgs_writer_null(orgs_writer_t *to)
@@ -145,21 +169,21 @@ void orgs_writer_null(orgs_writer_t *to)
 
 void orgs_writer_string(orgs_writer_t *to, const char *name, const char *value)
 {
+    apr_size_t len;
+
     orgs_writer_name(to, name);
-    if (value != NULL && is_utf8(value)) {
+    if (value == NULL) {
+        orgs_writer_null(to);
+    }
+    else if (value[len = plain_len(value)] == '\0') {
+        plain(to, value, len);
+    }
+    else if (is_utf8(value + len)) {
         quote(to, value);
     }
     else {
         orgs_writer_null(to);
     }
-}
-
-/* A text that needs no escapes. */
-static inline void plain(orgs_writer_t *to, const char *text, apr_size_t len)
-{
-    put_few(to, "\"", 1);
-    put_few(to, text, len);
-    put_few(to, "\"", 1);
 }
 
 void orgs_writer_id(orgs_writer_t *to, const char *name, const orgs_id_t *value)

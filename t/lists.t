@@ -45,7 +45,7 @@ is(scalar @{api(GET => '', token => $bob)->{json}}, 250, 'another user\'s list i
 }
 
 # around the size of a batch
-for my $n (1, 99, 100, 101, 199, 200, 201) {
+for my $n (1, 99, 100, 101, 499, 500, 501) {
     my $someone = user("batch$n");
     my @some = many_organizations($n, $someone);
     my $r = api(GET => '', token => $someone);
@@ -199,7 +199,12 @@ for my $case (
         return $sum;
     };
     # once, so that what is allocated once is
+    my $asked = status_counter('Com_stmt_execute');
     api(GET => '', token => $reader, vhost => 'orgs_narrow');
+    $asked = status_counter('Com_stmt_execute') - $asked;
+    my $length = 1300 * @many;
+    cmp_ok($asked, '>', $length / 524288, "a list of $length bytes is read in batches that memory has room for");
+    cmp_ok($asked, '<', 2 * $length / 524288 + 6, '... and in few');
     my $before = $rss->();
     my $socket = raw_connection('orgs_narrow');
     syswrite $socket, $request;

@@ -194,7 +194,7 @@ SKIP: {
         $proxy->pass;
         my $whole = until_true(10, sub { my $r = curl(GET => "$plain/organizations", @faulty); $r->{status} == 200 && $r }) || {};
         is(scalar(() = ($whole->{body} // '') =~ /"id":/g), 1000, "$name: a list, whole") or diag $whole->{failed};
-        $proxy->arm({side => 'client', kind => 'execute', n => 5, how => 'gone'});
+        $proxy->arm({side => 'client', kind => 'execute', n => 4, how => 'gone'});
         my $cut = $name eq 'h2c' ? nghttp(GET => "$plain/organizations", @faulty) : curl(GET => "$plain/organizations", @faulty);
         is($cut->{status}, 200, "$name: a list, cut half-way") or diag $cut->{failed};
         is($cut->{reset}, 'INTERNAL_ERROR', '... by a reset of the stream') if $name eq 'h2c';

@@ -250,11 +250,13 @@ static void list_members(worker_t *w, const line_t *line)
     static const unsigned char none[16];
     char joined[32] = "1000-01-01 00:00:00";
     unsigned char user[16];
+    int limit = 0;
     int i;
 
     ask(w, line, 1);
     memcpy(user, none, 16);
     do {
+        limit = limit == 0 ? ORGS_BATCH : limit < ORGS_BATCH_MAX / ORGS_BATCH_GROWTH ? limit * ORGS_BATCH_GROWTH : ORGS_BATCH_MAX;
         set_bytes(w, 0, line->organization, 16);
         set_bytes(w, 1, joined, strlen(joined));
         set_bytes(w, 2, joined, strlen(joined));
@@ -262,11 +264,11 @@ static void list_members(worker_t *w, const line_t *line)
         for (i = 4; i < 8; i++) {
             set_null(w, i);
         }
-        set_number(w, 8, ORGS_BATCH);
+        set_number(w, 8, limit);
         i = run(w, ORGS_SQL_MEMBER_LIST);
         memcpy(user, w->room[0], 16);
         snprintf(joined, sizeof(joined), "%.*s", (int)w->sizes[4], w->room[4]);
-    } while (i == ORGS_BATCH);
+    } while (i == limit);
 }
 
 static void write_one(worker_t *w, const line_t *line, int adds)

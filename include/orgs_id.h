@@ -78,6 +78,9 @@ typedef struct {
     orgs_id_t id;
 } orgs_position_t;
 
+/** Nonzero for the position before the first item: all zeros. */
+int orgs_position_is_first(const orgs_position_t *at);
+
 /** The cursor's text, allocated in pool. scope: whose list it is (a user's or an organization's id). */
 const char *orgs_cursor_text(apr_pool_t *pool, orgs_cursor_e list, const orgs_id_t *scope, const orgs_position_t *at);
 

@@ -14,7 +14,16 @@
 #define ORGS_MADE_COLUMNS ORGS_CALL_COLUMNS "btb"
 
 /* A list names its index: with a constant before the range the optimizer may otherwise read, for every batch, all that
- * went before it. */
+ * went before it. What begins at the beginning, of all there is, is asked without conditions: for ten items they cost a
+ * sixth, or a third, of it. more: these conditions. */
+#define ORGS_SQL_ORGANIZATIONS_OF(more) \
+    "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
+    "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \
+    "LEFT JOIN licenses l ON l.organization_id = o.id WHERE m.user_id = ?" more " ORDER BY m.organization_id LIMIT ?"
+#define ORGS_SQL_MEMBERS_OF(more) \
+    "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
+    "FROM memberships m FORCE INDEX (memberships_joined) JOIN users u ON u.id = m.user_id " \
+    "WHERE m.organization_id = ?" more " ORDER BY m.joined_at, m.user_id LIMIT ?"
 
 /* The columns of an organization. */
 #define ORGS_SQL_ORGANIZATION "o.id, o.name, o.description, o.active, o.version, o.created_at, o.updated_at"
@@ -65,11 +74,8 @@
     ORGS_QUESTIONS(X, _EXTERNAL_ID, "NULL", ORGS_SQL_BY("external_id", "?"), \
                    ORGS_SQL_BY("external_id", ORGS_SQL_TRIMMED(ORGS_SQL_TH(255, 4080)))) \
     X(ORG_LIST, "bbbittbb", 6, \
-      "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id " \
-      "FROM memberships m FORCE INDEX (PRIMARY) JOIN organizations o ON o.id = m.organization_id " \
-      "LEFT JOIN licenses l ON l.organization_id = o.id " \
-      "WHERE m.user_id = ? AND m.organization_id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?) " \
-      "ORDER BY m.organization_id LIMIT ?") \
+      ORGS_SQL_ORGANIZATIONS_OF(" AND m.organization_id > ? AND (? = 0 OR o.active) AND (? IS NULL OR m.role = ?)")) \
+    X(ORG_LIST_FIRST, "bbbittbb", 2, ORGS_SQL_ORGANIZATIONS_OF("")) \
     X(ORG_LIST_ALL, "bbbittbbi", 6, \
       "SELECT o.id, o.name, o.description, o.active, o.created_at, o.updated_at, m.role, l.id, o.members " \
       "FROM organizations o LEFT JOIN memberships m ON m.user_id = ? AND m.organization_id = o.id " \
@@ -80,10 +86,9 @@
     X(ORG_UPDATE, ORGS_CALL_COLUMNS, 10, "CALL organization_update_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(ORG_DELETE, ORGS_CALL_COLUMNS, 6, "CALL organization_delete_v1(?, ?, ?, ?, ?, ?)") \
     X(MEMBER_LIST, "bbbbt", 9, \
-      "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
-      "FROM memberships m FORCE INDEX (memberships_joined) JOIN users u ON u.id = m.user_id " \
-      "WHERE m.organization_id = ? AND (m.joined_at > ? OR m.joined_at = ? AND m.user_id > ?) " \
-      "AND (? IS NULL OR m.role = ?) AND (? IS NULL OR u.email = ?) ORDER BY m.joined_at, m.user_id LIMIT ?") \
+      ORGS_SQL_MEMBERS_OF(" AND (m.joined_at > ? OR m.joined_at = ? AND m.user_id > ?) " \
+                          "AND (? IS NULL OR m.role = ?) AND (? IS NULL OR u.email = ?)")) \
+    X(MEMBER_LIST_FIRST, "bbbbt", 2, ORGS_SQL_MEMBERS_OF("")) \
     X(MEMBER_GET, "bbbbt", 2, \
       "SELECT m.user_id, u.email, u.name, m.role, m.joined_at " \
       "FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = ? AND m.organization_id = ?") \

@@ -379,6 +379,13 @@ static void cursor_check(unsigned char *cursor)
     memcpy(cursor + CURSOR_LEN, digest, CURSOR_CHECK_LEN);
 }
 
+int orgs_position_is_first(const orgs_position_t *at)
+{
+    static const orgs_position_t first;
+
+    return at->number == 0 && memcmp(&at->id, &first.id, sizeof(at->id)) == 0;
+}
+
 const char *orgs_cursor_text(apr_pool_t *pool, orgs_cursor_e list, const orgs_id_t *scope, const orgs_position_t *at)
 {
     unsigned char cursor[CURSOR_LEN + CURSOR_CHECK_LEN];

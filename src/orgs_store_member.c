@@ -35,7 +35,12 @@ const orgs_error_t *orgs_store_member_list(orgs_db_t *db, apr_pool_t *p, const o
     orgs_value_t joined_at = orgs_value_time((apr_time_t)after->number);
     const orgs_value_t params[] = {orgs_value_id(organization), joined_at, joined_at, orgs_value_id(&after->id),
                                    role, role, email, email, orgs_value_int(limit)};
+    const orgs_value_t few[] = {params[0], params[8]};
 
+    if (filter->role == ORGS_ROLE_NONE && filter->email == NULL && orgs_position_is_first(after)) {
+        return orgs_db_list(db, p, ORGS_SQL_MEMBER_LIST_FIRST, few, sizeof(orgs_member_t), take_row, organization,
+                            items);
+    }
     return orgs_db_list(db, p, ORGS_SQL_MEMBER_LIST, params, sizeof(orgs_member_t), take_row, organization, items);
 }
 

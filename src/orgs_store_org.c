@@ -52,7 +52,12 @@ const orgs_error_t *orgs_store_org_list(orgs_db_t *db, apr_pool_t *p, const orgs
     orgs_value_t role = orgs_value_string(orgs_role_name(filter->role));
     const orgs_value_t params[] = {orgs_value_id(user), orgs_value_id(&after->id), orgs_value_int(filter->active_only),
                                    role, role, orgs_value_int(limit)};
+    const orgs_value_t few[] = {params[0], params[5]};
+    int plain = !filter->all && !filter->active_only && filter->role == ORGS_ROLE_NONE;
 
+    if (plain && orgs_position_is_first(after)) {
+        return orgs_db_list(db, p, ORGS_SQL_ORG_LIST_FIRST, few, sizeof(orgs_organization_t), take_row, NULL, items);
+    }
     return orgs_db_list(db, p, filter->all ? ORGS_SQL_ORG_LIST_ALL : ORGS_SQL_ORG_LIST, params,
                         sizeof(orgs_organization_t), take_row, filter->all ? filter : NULL, items);
 }

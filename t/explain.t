@@ -58,6 +58,7 @@ my %given = (
     (map { my ($by, $key) = @$_; ("LOOKUP$by" => [$key, $id{organization}], "LOOKUP${by}_CROWD" => [$key, $id{organization}, 1], "WHO$by" => [$key], "WHO${by}_CROWD" => [$key, 1]) }
         ['', $hash], ['_EMAIL', "'user7\@example.org'"], ['_EXTERNAL_ID', "'externalUser 7'"]),
     ORG_LIST => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101], ORG_LIST_ALL => [$id{user}, $id{none}, 0, 'NULL', 'NULL', 101],
+    ORG_LIST_FIRST => [$id{user}, 101], MEMBER_LIST_FIRST => [$id{crowd}, 101],
     MEMBER_LIST => [$id{crowd}, "'1000-01-01'", "'1000-01-01'", $id{none}, ('NULL') x 4, 101], MEMBER_GET => [$id{user}, $id{organization}],
     ASSIGNMENT_DEPLOYMENTS => [$id{organization}, $id{none}, 101], USER_LIST => [$id{none}, 101], USER_FIND => ["'user7\@example.org'"],
     TOKEN_LIST => [$id{user}, $id{none}, 101], ORG_SHOW => [$id{crowd}], PLAN_SHOW => [], EVENT_LIST => [$id{crowd}, 0, 101],

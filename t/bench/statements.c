@@ -233,30 +233,26 @@ static void read_sixteen(worker_t *w)
 
 static void list_organizations(worker_t *w, const line_t *line)
 {
-    static const unsigned char none[16];
-
     ask(w, line, 0);
     set_bytes(w, 0, line->user, 16);
-    set_bytes(w, 1, none, 16);
-    set_number(w, 2, 0);
-    set_null(w, 3);
-    set_null(w, 4);
-    set_number(w, 5, ORGS_BATCH + 1);
-    run(w, ORGS_SQL_ORG_LIST);
+    set_number(w, 1, ORGS_BATCH);
+    run(w, ORGS_SQL_ORG_LIST_FIRST);
 }
 
 static void list_members(worker_t *w, const line_t *line)
 {
-    static const unsigned char none[16];
-    char joined[32] = "1000-01-01 00:00:00";
+    int limit = ORGS_BATCH;
     unsigned char user[16];
-    int limit = 0;
+    char joined[32];
     int i;
 
     ask(w, line, 1);
-    memcpy(user, none, 16);
-    do {
-        limit = limit == 0 ? ORGS_BATCH : limit < ORGS_BATCH_MAX / ORGS_BATCH_GROWTH ? limit * ORGS_BATCH_GROWTH : ORGS_BATCH_MAX;
+    set_bytes(w, 0, line->organization, 16);
+    set_number(w, 1, limit);
+    for (i = run(w, ORGS_SQL_MEMBER_LIST_FIRST); i == limit; i = run(w, ORGS_SQL_MEMBER_LIST)) {
+        memcpy(user, w->room[0], 16);
+        snprintf(joined, sizeof(joined), "%.*s", (int)w->sizes[4], w->room[4]);
+        limit = limit < ORGS_BATCH_MAX / ORGS_BATCH_GROWTH ? limit * ORGS_BATCH_GROWTH : ORGS_BATCH_MAX;
         set_bytes(w, 0, line->organization, 16);
         set_bytes(w, 1, joined, strlen(joined));
         set_bytes(w, 2, joined, strlen(joined));
@@ -265,10 +261,7 @@ static void list_members(worker_t *w, const line_t *line)
             set_null(w, i);
         }
         set_number(w, 8, limit);
-        i = run(w, ORGS_SQL_MEMBER_LIST);
-        memcpy(user, w->room[0], 16);
-        snprintf(joined, sizeof(joined), "%.*s", (int)w->sizes[4], w->room[4]);
-    } while (i == limit);
+    }
 }
 
 static void write_one(worker_t *w, const line_t *line, int adds)

@@ -355,6 +355,7 @@ void orgs_row_copy(apr_pool_t *p, const orgs_rows_t *rows, int row, orgs_rows_t 
             bytes += from[i].len + 1;
         }
     }
+    memset(copy, 0, sizeof(*copy));
     copy->count = 1;
     copy->columns = rows->columns;
     copy->values = values;

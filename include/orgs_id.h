@@ -1,18 +1,16 @@
 /*
- * Ids, tokens, cursors, times, digests: their making and their text.
+ * Ids, tokens, cursors, digests: their making and their text.
  */
 #ifndef ORGS_ID_H
 #define ORGS_ID_H
 
 #include <apr_pools.h>
-#include <apr_time.h>
 
 typedef struct {
     unsigned char bytes[16];
 } orgs_id_t;
 
 #define ORGS_ID_TEXT_LEN 36
-#define ORGS_TIME_TEXT_LEN 24
 #define ORGS_SHA256_LEN 32
 
 /** A new UUID version 7 (RFC 9562, 5.7): 48 bits of milliseconds, the rest from the system's random source.
@@ -34,18 +32,6 @@ const char *orgs_id_text(apr_pool_t *pool, const orgs_id_t *id);
 /** Reads size bytes from as many pairs of hexadecimal digits, of either case. Returns nonzero if that is what text (or NULL)
  * is. */
 int orgs_hex_decode(unsigned char *bytes, apr_size_t size, const char *text);
-
-/** Writes a time of RFC 3339 in UTC with milliseconds and Z, with a NUL; answers buffer. */
-const char *orgs_time_print(char buffer[ORGS_TIME_TEXT_LEN + 1], apr_time_t at);
-
-/** The same, allocated in pool. */
-const char *orgs_time_text(apr_pool_t *pool, apr_time_t at);
-
-/** Reads RFC 3339 with offset Z, or "YYYY-MM-DD hh:mm:ss[.mmm]" in UTC. Returns nonzero if it is a time. */
-int orgs_time_parse(apr_time_t *at, const char *text, apr_size_t len);
-
-/** Microseconds of a clock that only goes forward. */
-apr_time_t orgs_clock(void);
 
 /** SHA-256 of len bytes, by OpenSSL. */
 void orgs_sha256(unsigned char digest[ORGS_SHA256_LEN], const void *data, apr_size_t len);

@@ -14,6 +14,7 @@
 #include "mod_orgs_config.h"
 #include "mod_orgs_problem.h"
 #include "orgs_rate.h"
+#include "orgs_time.h"
 
 /* Without a name, and of the parent's lifetime, so that a restart forgets nothing. */
 static orgs_rate_t *shared;

@@ -16,6 +16,7 @@
 #include "mod_orgs_stats.h"
 #include "orgs.h"
 #include "orgs_limits.h"
+#include "orgs_time.h"
 
 /* What the answers are called that are counted by status. */
 static const struct {

@@ -11,6 +11,7 @@
 #include "orgs_limits.h"
 #include "orgs_log.h"
 #include "orgs_stmt.h"
+#include "orgs_time.h"
 
 static apr_status_t give_back(void *answer)
 {

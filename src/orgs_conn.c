@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_log.h"
 #include "orgs_session.h"
 #include "orgs_stmt.h"
+#include "orgs_time.h"
 #include "orgs_tls.h"
 #include "orgs_watchdog.h"
 

@@ -10,9 +10,9 @@
 #include <signal.h>
 #include <string.h>
 
-#include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_stmt.h"
+#include "orgs_time.h"
 
 /* One attempt, in a pool of its own. It is its asker's, or, once that left, its thread's. */
 typedef struct {

@@ -9,6 +9,7 @@
 
 #include "orgs_limits.h"
 #include "orgs_log.h"
+#include "orgs_time.h"
 
 /* What an error of the server or the library means for the one who met it. Any number not listed: the connection is
  * no good any more, and of a write nothing is known. */

@@ -6,7 +6,7 @@
 
 #include <apr_thread_cond.h>
 
-#include "orgs_id.h"
+#include "orgs_time.h"
 
 typedef struct waiter_t waiter_t;
 struct waiter_t {

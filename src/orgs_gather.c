@@ -10,7 +10,7 @@
 #include <apr_thread_mutex.h>
 #include <string.h>
 
-#include "orgs_id.h"
+#include "orgs_time.h"
 
 typedef struct group_t group_t;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "orgs_gather.h"
+#include "orgs_time.h"
 
 /* The columns of ORGS_LOOKUP_COLUMNS, in their order. */
 enum {

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "orgs_connector.h"
-#include "orgs_id.h"
 #include "orgs_limits.h"
 #include "orgs_log.h"
 #include "orgs_stmt.h"
+#include "orgs_time.h"
 
 struct orgs_pool_t {
     const orgs_pool_conf_t *conf;

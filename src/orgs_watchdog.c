@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "orgs_id.h"
+#include "orgs_time.h"
 
 struct orgs_watch_t {
     orgs_watch_t *prev;

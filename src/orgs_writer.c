@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "orgs_text.h"
+#include "orgs_time.h"
 
 #define FIRST_ROOM 1024
 

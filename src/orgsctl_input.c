@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "orgs_text.h"
+#include "orgs_time.h"
 
 const char *orgsctl_option(const orgsctl_t *ctl, const char *name)
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "orgs_text.h"
+#include "orgs_time.h"
 
 #define COLUMNS_MAX 16
 

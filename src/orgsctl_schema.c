@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "orgs_limits.h"
+#include "orgs_time.h"
 
 /* seconds; below the connection's own 60 for a read */
 #define LOCK_WAIT       50

@@ -10,6 +10,7 @@
 
 #include "orgs_limits.h"
 #include "orgs_text.h"
+#include "orgs_time.h"
 
 static const orgsctl_column_t columns[] = {
     {"ID", "id"},         {"EMAIL", "email"},     {"NAME", "name"},           {"EXTERNAL-ID", "external_id"},

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "orgs_gather.h"
-#include "orgs_id.h"
+#include "orgs_time.h"
 
 typedef struct {
     int thread;

@@ -16,6 +16,7 @@
 #include "orgs.h"
 #include "orgs_connector.h"
 #include "orgs_pool.h"
+#include "orgs_time.h"
 #include "orgs_watchdog.h"
 
 #define TIMEOUT 2

@@ -155,9 +155,10 @@ sub count_together {
     return scalar grep { my $call = $_; $is->(scalar(grep { is_there($_) } @{$call->{items}}), $told{$call->{text}}, scalar @{$call->{items}}) } @together;
 }
 
-# Events that are not settled as what they are: those that are there as done, the others as never to be.
+# Of those that said nothing, events that are not settled as what they are: those that are there as done, the others as
+# never to be.
 sub settled_wrong {
-    my @items = map { @{$_->{items}} } @together;
+    my @items = map { @{$_->{items}} } grep { !$told{$_->{text}} } @together;
     my $wrong = 0;
     while (my @some = splice @items, 0, 300) {
         # an id may have a tab or a line's end in it

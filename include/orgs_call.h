@@ -24,8 +24,8 @@ typedef struct orgs_outcome_t {
     const char *name; /* of the user it is about, or NULL */
 } orgs_outcome_t;
 
-/* How a write may travel together with others that wait, in one CALL of another procedure: one that makes those of them to
- * which nothing is to be said but yes. The others, and all if it fails, are then made alone. */
+/* How a write may travel together with others that wait, in one CALL of another procedure: one that makes those of them
+ * to which nothing is to be said but yes. The others, and all if it fails, are then made alone. */
 typedef struct orgs_share_t {
     orgs_sql_e sql;
     const orgs_id_t *organization; /* of this one alone: the procedure's first parameter; NULL: what is made is new */
@@ -44,7 +44,8 @@ typedef struct orgs_share_t {
 const orgs_error_t *orgs_call(orgs_db_t *db, apr_pool_t *p, orgs_sql_e sql, orgs_value_t *params,
                               const orgs_share_t *share, orgs_outcome_t *outcome);
 
-/* Members of an answer. Absent strings are NULL, absent times -1, absent numbers the default given. Numbers and flags may come as strings: MariaDB's JSON_OBJECT quotes them. */
+/* Members of an answer. Absent strings are NULL, absent times -1, absent numbers the default given. Numbers and flags may
+ * come as strings: MariaDB's JSON_OBJECT quotes them. */
 const char *orgs_answer_string(apr_pool_t *p, const json_t *answer, const char *name);
 apr_int64_t orgs_answer_int(const json_t *answer, const char *name, apr_int64_t absent);
 apr_time_t orgs_answer_time(const json_t *answer, const char *name);

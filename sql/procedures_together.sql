@@ -1,9 +1,9 @@
--- Writes that wait for each other in a process, made in one transaction. See procedures_organization.sql for how to read
--- them.
+-- Writes that wait for each other in a process, made in one transaction. See procedures_organization.sql for how to
+-- read them.
 --
--- Here nothing is refused: what is plainly allowed is made, the rest left to the procedure of one write, which knows the
--- rules in their order, and so is all of it where a statement fails. So each condition may be narrower than the rule,
--- never wider.
+-- Here nothing is refused: what is plainly allowed is made, the rest left to the procedure of one write, which knows
+-- the rules in their order, and so is all of it where a statement fails. So each condition may be narrower than the
+-- rule, never wider.
 --
 -- p_items is an array of objects: event, the writer (actor), the request, and what is written; bytes in hexadecimal.
 -- MySQL would lock it, too, and says that it cannot; the rows of a LIMIT are a table of their own.
@@ -37,7 +37,8 @@ BEGIN
     SELECT SUBSTR(p_ids, 16 * item.number - 15, 16), item.name, item.description, TRUE, 1, 1, 1,
            SUBSTR(p_actors, 16 * item.number - 15, 16), v_now, v_now
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
-                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
+                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name'
+                                                           ERROR ON ERROR,
                                                description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
      WHERE v_made >> (item.number - 1) & 1;
@@ -59,7 +60,8 @@ BEGIN
       FROM JSON_TABLE(p_items, '$[*]' COLUMNS (number      FOR ORDINALITY,
                                                event       CHAR(32) CHARACTER SET ascii PATH '$.event',
                                                request     VARCHAR(130) CHARACTER SET ascii PATH '$.request',
-                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name' ERROR ON ERROR,
+                                               name        VARCHAR(201) CHARACTER SET utf8mb4 PATH '$.name'
+                                                           ERROR ON ERROR,
                                                description VARCHAR(4001) CHARACTER SET utf8mb4 PATH '$.description'
                                                            ERROR ON ERROR)) AS item
      WHERE v_made >> (item.number - 1) & 1;
@@ -102,7 +104,8 @@ BEGIN
                                                        actor     CHAR(32) CHARACTER SET ascii PATH '$.actor',
                                                        superuser BOOLEAN PATH '$.superuser',
                                                        request   VARCHAR(130) CHARACTER SET ascii PATH '$.request',
-                                                       email     VARCHAR(510) CHARACTER SET ascii PATH '$.email')) AS items
+                                                       email     VARCHAR(510) CHARACTER SET ascii PATH '$.email'))
+                   AS items
              LIMIT 64) AS item
       JOIN users a ON a.id = UNHEX(item.actor)
       LEFT JOIN memberships m FORCE INDEX (PRIMARY) ON m.user_id = a.id AND m.organization_id = p_organization

@@ -79,7 +79,8 @@ static void settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_tim
             && settled.end == ORGS_END_DONE) {
             const orgs_value_t *code = &settled.rows.values[0];
 
-            trial->end = code->type == ORGS_BYTES && strcmp(code->bytes, "abandoned") == 0 ? ORGS_END_AGAIN : ORGS_END_DONE;
+            trial->end = code->type == ORGS_BYTES && strcmp(code->bytes, "abandoned") == 0 ? ORGS_END_AGAIN
+                                                                                          : ORGS_END_DONE;
             trial->rows = settled.rows;
             return;
         }
@@ -87,19 +88,24 @@ static void settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_tim
     }
 }
 
-/* --- together with others --------------------------------------------------------------------------------------------- */
+/* --- together with others ------------------------------------------------------------------------------------------ */
 
 /* The row of one who is to make his write alone, and of one whose write was made. */
 enum { CODE, REPLAYED, ANSWER, ID, AT, NAME, WIDTH };
 
+/* of a packet, for what is not its parameters' bytes */
+#define ROOM 1024
+
 /* One's write, in one piece. */
 typedef struct {
-    orgs_id_t id; /* zeros: of what is not new */
+    int is_new;
+    orgs_id_t id; /* of what is new */
     orgs_id_t actor;
-    char item[1]; /* the JSON object of which the procedure is told, and NUL */
+    char item[]; /* the JSON object of which the procedure is told, and NUL */
 } question_t;
 
-static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, const orgs_id_t *event, apr_size_t *size)
+static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, const orgs_id_t *event,
+                                     apr_size_t *size)
 {
     question_t *question;
     orgs_writer_t text;
@@ -112,7 +118,8 @@ static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, c
     orgs_writer_raw(&text, "", 1);
     *size = offsetof(question_t, item) + orgs_writer_len(&text);
     question = apr_pcalloc(p, *size);
-    if (share->id != NULL) {
+    question->is_new = share->id != NULL;
+    if (question->is_new) {
         question->id = *share->id;
     }
     question->actor = *share->actor;
@@ -120,45 +127,53 @@ static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, c
     return question;
 }
 
-/* Makes a row for each of the crowd of what its procedure answered: the numbers of those that were made, and of the user
- * that each is about id and name. */
+/* The row of one whose write was made. Zero if that is not what the procedure says. */
+static int fill_row(orgs_crowd_t *crowd, const json_t *made, apr_time_t at, orgs_value_t *values)
+{
+    json_int_t place = json_integer_value(json_object_get(made, "number")) - 1;
+    const char *user = json_string_value(json_object_get(made, "id"));
+    const char *name = orgs_answer_string(crowd->pool, made, "name");
+    const question_t *question;
+    orgs_id_t *id;
+
+    if (place < 0 || place >= crowd->count) {
+        return 0;
+    }
+    question = crowd->questions[place];
+    id = apr_pmemdup(crowd->pool, &question->id, sizeof(*id));
+    values += place * WIDTH;
+    values[CODE] = orgs_value_null();
+    values[ID] = orgs_value_id(id);
+    values[AT] = orgs_value_time(at);
+    values[NAME] = orgs_value_string(name);
+    return question->is_new || orgs_hex_decode(id->bytes, sizeof(id->bytes), user);
+}
+
+/* Makes a row for each of the crowd of what its procedure answered: an array of objects, number, and id and name of the
+ * user that it is about. Zero if it did not. */
 static int tell_apart(orgs_crowd_t *crowd, const orgs_rows_t *rows)
 {
-    apr_size_t width = WIDTH;
-    orgs_value_t *values = apr_pcalloc(crowd->pool, sizeof(*values) * width * (apr_size_t)crowd->count);
-    json_t *made = rows->values[ANSWER].type == ORGS_BYTES
-                       ? json_loadb(rows->values[ANSWER].bytes, rows->values[ANSWER].len, 0, NULL) : json_array();
-    json_t *item;
+    orgs_value_t *values = apr_pcalloc(crowd->pool, sizeof(*values) * WIDTH * (apr_size_t)crowd->count);
+    const orgs_value_t *answer = &rows->values[ANSWER];
+    json_t *all = answer->type == ORGS_BYTES ? json_loadb(answer->bytes, answer->len, 0, NULL) : json_array();
+    int good = json_is_array(all);
+    json_t *made;
     size_t i;
 
     for (i = 0; i < (size_t)crowd->count; i++) {
-        values[i * width + CODE] = orgs_value_string("alone");
+        values[i * WIDTH + CODE] = orgs_value_string("alone");
     }
-    json_array_foreach(made, i, item) {
-        json_int_t place = json_integer_value(json_object_get(item, "number")) - 1;
-
-        if (place >= 0 && place < crowd->count) {
-            const question_t *question = crowd->questions[place];
-            const char *name = orgs_answer_string(crowd->pool, item, "name");
-            orgs_id_t *id = apr_pmemdup(crowd->pool, &question->id, sizeof(*id));
-            orgs_value_t *row = values + (apr_size_t)place * width;
-
-            orgs_hex_decode(id->bytes, sizeof(id->bytes), json_string_value(json_object_get(item, "id")));
-            row[CODE] = orgs_value_null();
-            row[ID] = orgs_value_id(id);
-            row[AT] = rows->values[AT];
-            row[NAME] = orgs_value_string(name);
-        }
+    json_array_foreach(all, i, made) {
+        good = good && fill_row(crowd, made, orgs_row_time(rows, 0, AT), values);
     }
+    json_decref(all);
     crowd->rows.count = crowd->count;
     crowd->rows.columns = WIDTH;
     crowd->rows.values = values;
-    i = made != NULL;
-    json_decref(made);
-    return (int)i;
+    return good;
 }
 
-/* Makes the writes of a crowd. */
+/* Makes the writes of a crowd, as many as go into a packet. */
 static void lead(orgs_db_t *db, orgs_crowd_t *crowd, const orgs_share_t *share, apr_time_t deadline)
 {
     orgs_trial_t *trial = apr_palloc(crowd->pool, sizeof(*trial));
@@ -166,33 +181,35 @@ static void lead(orgs_db_t *db, orgs_crowd_t *crowd, const orgs_share_t *share, 
     orgs_id_t actors[ORGS_CROWD_MAX];
     orgs_value_t params[3];
     orgs_writer_t items;
-    apr_size_t len;
-    int i;
+    apr_size_t n;
+    int i = 0;
 
     orgs_writer_text(&items, crowd->pool);
-    for (i = 0; i < crowd->count; i++) {
-        const question_t *question = crowd->questions[i];
+    for (n = 0; n < (apr_size_t)crowd->count; n++) {
+        const question_t *question = crowd->questions[n];
+        apr_size_t len = strlen(question->item);
 
-        ids[i] = question->id;
-        actors[i] = question->actor;
-        orgs_writer_raw(&items, i == 0 ? "[" : ",", 1);
-        orgs_writer_raw(&items, question->item, strlen(question->item));
+        if (orgs_writer_len(&items) + len > ORGS_PACKET_MIN - sizeof(ids) - sizeof(actors) - ROOM) {
+            break;
+        }
+        ids[n] = question->id;
+        actors[n] = question->actor;
+        orgs_writer_raw(&items, n == 0 ? "[" : ",", 1);
+        orgs_writer_raw(&items, question->item, len);
     }
     orgs_writer_raw(&items, "]", 1);
-    len = (apr_size_t)crowd->count * sizeof(ids[0]);
-    i = 0;
     if (share->organization != NULL) {
         params[i++] = orgs_value_id(share->organization);
     }
     else {
-        params[i++] = orgs_value_blob(ids, len);
-        params[i++] = orgs_value_blob(actors, len);
+        params[i++] = orgs_value_blob(ids, n * sizeof(ids[0]));
+        params[i++] = orgs_value_blob(actors, n * sizeof(actors[0]));
     }
     params[i] = orgs_value_bytes(items.base, orgs_writer_len(&items));
     crowd->error = orgs_db_try(db, crowd->pool, ORGS_USE_COLD, share->sql, params, &deadline, trial);
     if (crowd->error == NULL && trial->end == ORGS_END_DONE && !tell_apart(crowd, &trial->rows)) {
-        /* whatever it was, it was no answer */
-        orgs_dberr_set(crowd->pool, &trial->dberr, 0, "a procedure's answer is not JSON");
+        /* what was made is known by the events */
+        orgs_dberr_set(crowd->pool, &trial->dberr, 0, "a procedure's answer is none");
         trial->end = ORGS_END_UNCLEAR;
     }
     if (crowd->error == NULL && trial->end == ORGS_END_REFUSED) {

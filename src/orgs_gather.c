@@ -1,5 +1,5 @@
 /*
- * Gathering questions. Those who wait are woken one by one, when it is their turn to ask or when they are answered; each
+ * Gathering. Those who wait are woken one by one, when it is their turn to ask or when they are answered; each
  * by a lock of his own, and after the queue's was given back: who wakes finds no lock held that he needs.
  */
 #include "orgs_gather.h"
@@ -193,8 +193,8 @@ static void call_all(asker_t *list)
     }
 }
 
-/* Makes a group of those who have waited longest, and returns who asks for them: who has the most time left. With the lock
- * held. */
+/* Makes a group of those who have waited longest, and returns who asks for them: who has the most time left. With the
+ * lock held. */
 static asker_t *set_out(orgs_queue_t *queue, group_t *group)
 {
     orgs_crowd_t *crowd = &group->crowd;

@@ -122,6 +122,21 @@ my $tag = 1000;
     $proxy->pass;
 }
 
+# What is too much for one packet goes in more: sixteen of these are 250 kB.
+{
+    $proxy->delay(0.02);
+    my $long = "\x{1f600}" x 4000;
+    my @seen = race($CLIENTS, sub {
+        my ($n) = @_;
+        my $answer = post(20 + $n, '/organizations', {name => "Long $n", description => $long});
+        return $answer->{status} == 201 && $answer->{json}{name} eq "Long $n" && $answer->{json}{description} eq $long ? 201 : $answer->{status};
+    });
+    is_deeply([grep { ($_ // 'died') ne 201 } @seen], [], 'more than goes into a packet: all are made');
+    is(sql_value({database => $name}, "SELECT COUNT(*) FROM organizations WHERE name LIKE 'Long %' AND CHAR_LENGTH(description) = 4000"), $CLIENTS, '... and are there');
+    is(counter('statement_failures'), 0, '... without a failure');
+    $proxy->pass;
+}
+
 # --- new members --------------------------------------------------------------------------------------------------------
 
 sub email { return "user$_[0]\@example.org" }

@@ -1,7 +1,8 @@
 /*
  * Questions, and writes, that wait together travel together: a few lanes on which those of a key are asked, and one queue
  * before them. Who finds a lane free asks at once and alone. Who does not waits; the next free lane takes as many of those
- * who wait as fit into one statement, and one of them asks for all. None is answered from before it asked.
+ * who wait as fit into one statement, one of them asks for all, and until that is answered the next ones gather. None is
+ * answered from before it asked.
  * All functions may be called by any thread.
  */
 #ifndef ORGS_GATHER_H
@@ -54,8 +55,9 @@ typedef struct orgs_turn_t {
  * Makes one that goes with parent, when each answer must have been taken. NULL without memory.
  * @param lanes of each key
  * @param most  of them, where somebody has waited for ORGS_GATHER_PATIENCE; each serves those who wait then
+ * @param least so many who wait travel together; fewer go alone
  */
-orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most);
+orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most, int least);
 
 /**
  * Brings a question; waits while others of its key are asked. Without memory it is LATE at once.

@@ -61,8 +61,10 @@
 #define ORGS_CROWD_MAX 16
 #define ORGS_LANE_OF 8
 #define ORGS_GATHER_PATIENCE 25000
-/* the same of writes, for each organization, and for those that are made */
-#define ORGS_WRITE_LANES 1
+/* of writes fewer gain nothing; those to one organization wait for its row, one by one; of creates so many are made at a
+ * time, alone */
+#define ORGS_WRITES_LEAST 3
+#define ORGS_CREATE_LANES 2
 
 /* how many times OrgsDBTimeout who gives way to others waits and asks in all: a list that has begun is not cut off only
  * because many want a connection */

@@ -17,9 +17,11 @@
 
 typedef struct orgs_pool_t orgs_pool_t;
 
-/* how many places there are where what travels together waits: of each kind of questions one, and of writes */
+/* how many places there are where what travels together waits: of each kind of questions one, of writes to organizations,
+ * and of creates */
 #define ORGS_GATHER_WRITES 3
-#define ORGS_GATHERS 4
+#define ORGS_GATHER_CREATES 4
+#define ORGS_GATHERS 5
 
 typedef struct orgs_pool_conf_t {
     const orgs_params_t *params;

@@ -246,7 +246,8 @@ static const orgs_error_t *try_together(orgs_db_t *db, apr_pool_t *p, orgs_sql_e
                                         const orgs_share_t *share, const orgs_id_t *event, apr_time_t *deadline,
                                         orgs_trial_t *trial)
 {
-    orgs_gather_t *gather = orgs_pool_gather(db->pool, ORGS_GATHER_WRITES);
+    orgs_gather_t *gather
+        = orgs_pool_gather(db->pool, share->organization != NULL ? ORGS_GATHER_WRITES : ORGS_GATHER_CREATES);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
     const question_t *question;
     const orgs_error_t *error;

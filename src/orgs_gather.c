@@ -42,6 +42,8 @@ struct group_t {
 struct orgs_queue_t {
     orgs_gather_key_t key;
     int running;     /* lanes on which somebody asks */
+    int crowds;      /* those of them on which one asks for others */
+    int count;       /* who wait */
     asker_t waiting; /* a ring, in the order of coming */
     orgs_queue_t *next;
 };
@@ -51,7 +53,8 @@ struct orgs_queue_t {
 struct orgs_gather_t {
     apr_pool_t *pool; /* with an allocator of its own, as each group's: no other lock guards it */
     int lanes;
-    int most; /* lanes, where some are slow */
+    int most;  /* lanes, where some are slow */
+    int least; /* who travel together; fewer go alone */
     apr_thread_mutex_t *lock; /* for all below, and what queues, askers and groups have but for called and refs */
     orgs_queue_t *queues[BUCKETS];
     orgs_queue_t *empty;
@@ -77,7 +80,7 @@ static apr_pool_t *pool_apart(apr_pool_t *parent)
     return pool;
 }
 
-orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most)
+orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most, int least)
 {
     apr_pool_t *pool = pool_apart(parent);
     orgs_gather_t *gather;
@@ -89,6 +92,7 @@ orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most)
     gather->pool = pool;
     gather->lanes = lanes;
     gather->most = most > lanes ? most : lanes;
+    gather->least = least;
     return apr_thread_mutex_create(&gather->lock, APR_THREAD_MUTEX_DEFAULT, pool) == APR_SUCCESS ? gather : NULL;
 }
 
@@ -163,18 +167,17 @@ static orgs_queue_t *queue_get(orgs_gather_t *gather, const orgs_gather_key_t *k
     return queue;
 }
 
-/* One asks less; who was the last leaves nobody behind. With the lock held. */
-static void queue_rest(orgs_gather_t *gather, orgs_queue_t *queue)
+/* The last has asked, and nobody waits. With the lock held. */
+static void put_away(orgs_gather_t *gather, orgs_queue_t *queue)
 {
-    if (--queue->running == 0) {
-        *queue_at(gather, &queue->key) = queue->next;
-        queue->next = gather->empty;
-        gather->empty = queue;
-    }
+    *queue_at(gather, &queue->key) = queue->next;
+    queue->next = gather->empty;
+    gather->empty = queue;
 }
 
 static void take_out(asker_t *asker)
 {
+    asker->queue->count--;
     asker->prev->next = asker->next;
     asker->next->prev = asker->prev;
 }
@@ -224,8 +227,10 @@ static asker_t *send_next(orgs_gather_t *gather, orgs_queue_t *queue)
     asker_t *first = queue->waiting.next;
     group_t *group;
 
-    if (first->next != &queue->waiting && (group = group_get(gather)) != NULL) {
+    queue->running++;
+    if (queue->count >= gather->least && (group = group_get(gather)) != NULL) {
         first = set_out(queue, group);
+        queue->crowds++;
     }
     else {
         take_out(first);
@@ -258,7 +263,6 @@ static void open_another(orgs_gather_t *gather, const asker_t *asker)
 
     apr_thread_mutex_lock(gather->lock);
     if (asker->role < 0 && asker->group == NULL && asker->queue->running < gather->most) {
-        asker->queue->running++;
         next = send_next(gather, asker->queue);
     }
     apr_thread_mutex_unlock(gather->lock);
@@ -341,8 +345,15 @@ static asker_t *queue_up(orgs_gather_t *gather, orgs_queue_t *queue, const void 
         asker->prev = queue->waiting.prev;
         asker->next = &queue->waiting;
         asker->prev->next = asker->next->prev = asker;
+        queue->count++;
     }
     return asker;
+}
+
+/* Whether one more may ask. While one asks for others the next crowd gathers. With the lock held. */
+static int has_lane(const orgs_gather_t *gather, const orgs_queue_t *queue)
+{
+    return queue->running < gather->lanes && queue->crowds == 0;
 }
 
 void orgs_gather_join(orgs_gather_t *gather, const orgs_gather_key_t *key, const void *question, apr_size_t size,
@@ -354,7 +365,7 @@ void orgs_gather_join(orgs_gather_t *gather, const orgs_gather_key_t *key, const
     turn->role = ORGS_GATHER_LATE;
     apr_thread_mutex_lock(gather->lock);
     turn->queue = queue_get(gather, key);
-    if (turn->queue != NULL && turn->queue->running < gather->lanes) {
+    if (turn->queue != NULL && has_lane(gather, turn->queue)) {
         turn->queue->running++;
         turn->role = ORGS_GATHER_ALONE;
     }
@@ -395,15 +406,17 @@ void orgs_gather_done(orgs_gather_t *gather, const orgs_turn_t *turn)
             list = asker;
         }
     }
+    queue->crowds -= group != NULL;
+    queue->running--;
     /* the next set out before the last are told: they have the database to wait for */
-    if (queue->running > gather->lanes || queue->waiting.next == &queue->waiting) {
-        queue_rest(gather, queue);
-    }
-    else {
+    while (queue->count > 0 && has_lane(gather, queue)) {
         asker_t *next = send_next(gather, queue);
 
         next->next = list;
         list = next;
+    }
+    if (queue->running == 0) {
+        put_away(gather, queue);
     }
     apr_thread_mutex_unlock(gather->lock);
     call_all(list);

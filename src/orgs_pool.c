@@ -80,12 +80,16 @@ static int places(const orgs_pool_t *pool)
 
 static void make_gathers(orgs_pool_t *pool, apr_pool_t *own)
 {
+    int half = pool->conf->max > 1 ? pool->conf->max / 2 : 1;
     int lanes = pool->conf->max > ORGS_LANE_OF ? pool->conf->max / ORGS_LANE_OF : 1;
     int i;
 
-    for (i = 0; i < ORGS_GATHERS; i++) {
-        pool->gathers[i] = orgs_gather_make(own, i == ORGS_GATHER_WRITES ? ORGS_WRITE_LANES : lanes, pool->conf->max / 2);
+    for (i = 0; i < ORGS_GATHER_WRITES; i++) {
+        pool->gathers[i] = orgs_gather_make(own, lanes, half, 2);
     }
+    pool->gathers[ORGS_GATHER_WRITES] = orgs_gather_make(own, 1, half, ORGS_WRITES_LEAST);
+    pool->gathers[ORGS_GATHER_CREATES]
+        = orgs_gather_make(own, half < ORGS_CREATE_LANES ? half : ORGS_CREATE_LANES, half, ORGS_WRITES_LEAST);
 }
 
 apr_status_t orgs_pool_create(orgs_pool_t **made, apr_pool_t *parent, const orgs_pool_conf_t *conf)

@@ -1,7 +1,7 @@
 /*
  * Threads that ask for distinct things through orgs_gather at once: each must get the answer to its own question, from
  * after it asked, and in time; some are impatient, some statements fail. Ends with 0, or says what was wrong.
- * Usage: gather THREADS QUESTIONS LANES
+ * Usage: gather THREADS QUESTIONS LANES LEAST
  */
 #include <apr_atomic.h>
 #include <apr_general.h>
@@ -159,14 +159,16 @@ int main(int argc, char **argv)
     apr_status_t rv;
     apr_pool_t *pool;
     apr_uint32_t sum;
+    int least;
     int i;
 
     threads = argc > 1 ? atoi(argv[1]) : 64;
     questions = argc > 2 ? atoi(argv[2]) : 200;
     lanes = argc > 3 ? atoi(argv[3]) : 2;
+    least = argc > 4 ? atoi(argv[4]) : 2;
     apr_initialize();
     apr_pool_create(&pool, NULL);
-    gather = orgs_gather_make(pool, lanes, 2 * lanes);
+    gather = orgs_gather_make(pool, lanes, 2 * lanes, least);
     all = apr_pcalloc(pool, sizeof(*all) * (apr_size_t)threads);
     for (i = 0; i < threads; i++) {
         apr_thread_create(&all[i], NULL, run, (void *)(apr_uintptr_t)i, pool);

@@ -113,7 +113,7 @@ sub api {
     utf8::encode($request) if utf8::is_utf8($request);
     my $answer = exchange($host, $method, $request);
     # long ones take JSON::PP seconds
-    $answer->{json} = eval { $json->decode($answer->{body}) } if length $answer->{body} && length $answer->{body} < ($options{undecoded} ? 10_000 : 1_000_000);
+    $answer->{json} = eval { $json->decode($answer->{body}) } if length $answer->{body} && length $answer->{body} < ($options{undecoded} ? 10_000 : 4_000_000);
     return $answer;
 }
 
@@ -219,7 +219,7 @@ sub answers {
     if (!@wrong && $status =~ /^2/ && $status != 204) {
         push @wrong, 'media type' if ($h->{'content-type'} // '') ne 'application/json';
         push @wrong, 'Cache-Control' if ($h->{'cache-control'} // '') ne 'private, no-cache';
-        push @wrong, 'no JSON' if !defined $answer->{json} && $answer->{method} ne 'HEAD' && length $answer->{body} < 1_000_000;
+        push @wrong, 'no JSON' if !defined $answer->{json} && $answer->{method} ne 'HEAD' && length $answer->{body} < 4_000_000;
     }
     if (!@wrong) {
         push @wrong, 'Vary' if ($h->{vary} // '') !~ /\bAuthorization\b/;

@@ -249,4 +249,6 @@ for my $case (
     is(substr($r->{body}, -2), '}]', 'and whole');
 }
 
+# other tests list all that there are
+sql("DELETE o, m FROM users u JOIN memberships m ON m.user_id = u.id JOIN organizations o ON o.id = m.organization_id WHERE u.email LIKE '%batch%' OR u.email LIKE '%reader%'");
 done_testing;

@@ -25,10 +25,15 @@ our @EXPORT = qw(configtest load_modules database_lines);
 my $top = $ENV{ORGS_TEST_TOP} or die "run this by t/run\n";
 my $number = 0;
 my %running;
+my %given;
 
+# None twice: one that nobody listens at yet may come again.
 sub free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1, ReuseAddr => 1) or die "no port: $@";
-    return $socket->sockport;
+    while (1) {
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1, ReuseAddr => 1) or die "no port: $@";
+        my $port = $socket->sockport;
+        return $port if !$given{$port}++;
+    }
 }
 
 # The modules of all tests, with another MPM, or without one of them.

@@ -270,6 +270,9 @@ const orgs_error_t *orgs_store_license_unassign(orgs_db_t *db, apr_pool_t *p, co
                                                 const orgs_id_t *organization, const char *versions,
                                                 orgs_license_view_t *view);
 
+/** A deployment of a row that lists them, as orgs_db_list takes it; none is not used. */
+void orgs_store_take_deployment(const orgs_rows_t *row, const void *none, void *item);
+
 /** Up to limit deployments of the license an organization now has, by id. items: orgs_deployment_t each. */
 const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *organization,
                                                       const orgs_position_t *after, int limit,

@@ -57,7 +57,8 @@ int orgs_conn_use(const orgs_conn_t *conn);
  * Runs one prepared statement and reads all it answers.
  * @param params   as many as the statement has
  * @param deadline the socket is shut when it passes (orgs_clock)
- * @param rows     what came, allocated in pool; may hold rows though an error followed
+ * @param rows     all zeros before, but for the list where rows go that are not kept; what came, allocated in pool; may
+ *                 hold rows though an error followed
  * @param error    number 0 if all went well; text allocated in pool
  */
 void orgs_conn_query(orgs_conn_t *conn, apr_pool_t *pool, orgs_sql_e sql, const orgs_value_t *params,

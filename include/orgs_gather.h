@@ -19,12 +19,6 @@
 typedef struct orgs_gather_t orgs_gather_t;
 typedef struct orgs_queue_t orgs_queue_t;
 
-/* Only what has the same one travels together, and waits for each other. */
-typedef struct orgs_gather_key_t {
-    int kind;
-    orgs_id_t id;
-} orgs_gather_key_t;
-
 /* Those who are answered by one statement. It outlives each of them. */
 typedef struct orgs_crowd_t {
     apr_pool_t *pool; /* what the answers are to be allocated in */
@@ -61,11 +55,11 @@ orgs_gather_t *orgs_gather_make(apr_pool_t *parent, int lanes, int most, int lea
 
 /**
  * Brings a question; waits while others of its key are asked. Without memory it is LATE at once.
- * @param key      with no bytes but its fields'; copied
+ * @param key      what has the same one, and nothing else, travels together and waits for each other; copied
  * @param question size bytes without pointers; copied
  * @param deadline by orgs_clock, until when to wait at most
  */
-void orgs_gather_join(orgs_gather_t *gather, const orgs_gather_key_t *key, const void *question, apr_size_t size,
+void orgs_gather_join(orgs_gather_t *gather, const orgs_id_t *key, const void *question, apr_size_t size,
                       apr_time_t deadline, orgs_turn_t *turn);
 
 /** Gives the lane back, or on to those who wait by now; tells the crowd, if there is one, that it is answered. */

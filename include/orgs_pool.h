@@ -17,9 +17,9 @@
 
 typedef struct orgs_pool_t orgs_pool_t;
 
-/* how many places there are where what travels together waits: of each kind of questions one, of writes to organizations,
- * and of creates */
-#define ORGS_GATHER_WRITES 3
+/* how many places there are where what travels together waits: of each kind of questions one, of new members, and of
+ * creates */
+#define ORGS_GATHER_ADDS 3
 #define ORGS_GATHER_CREATES 4
 #define ORGS_GATHERS 5
 

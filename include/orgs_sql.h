@@ -147,8 +147,8 @@
     X(LICENSE_ADD, ORGS_CALL_COLUMNS, 6, "CALL license_add_v1(?, ?, ?, ?, ?, ?)") \
     X(LICENSE_SET, ORGS_CALL_COLUMNS, 11, "CALL license_set_v1(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
     X(LICENSE_RELEASE, ORGS_CALL_COLUMNS, 4, "CALL license_release_v1(?, ?, ?, ?)") \
-    X(DEPLOYMENTS_OF, "bbbbbbtt", 3, \
-      "SELECT id, name, environment, url, version, status, created_at, updated_at FROM deployments " \
+    X(DEPLOYMENTS_OF, "bbbbbbbtt", 3, \
+      "SELECT id, license_id, name, environment, url, version, status, created_at, updated_at FROM deployments " \
       "WHERE license_id = ? AND id > ? ORDER BY id LIMIT ?") \
     X(DEPLOYMENT_ADD, ORGS_CALL_COLUMNS, 8, "CALL deployment_add_v1(?, ?, ?, ?, ?, ?, ?, ?)") \
     X(DEPLOYMENT_SET, ORGS_CALL_COLUMNS, 7, "CALL deployment_set_v1(?, ?, ?, ?, ?, ?, ?)") \

@@ -6,7 +6,7 @@
 -- rule, never wider.
 --
 -- p_items is an array of objects: event, the writer (actor), the request, and what is written; bytes in hexadecimal.
--- MySQL would lock it, too, and says that it cannot; the rows of a LIMIT are a table of their own.
+-- A locking read has JSON_TABLE in a subquery with a LIMIT: MySQL would lock its rows, too, and says that it cannot.
 -- JSON_TABLE cuts what is too long, without a word (MariaDB): so a text's column there is longer than the table's.
 -- The answer is an array as well: of each that was made its number (from 1), and of the user it is about id and name.
 

@@ -93,37 +93,33 @@ static void settle(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *event, apr_tim
 /* The row of one who is to make his write alone, and of one whose write was made. */
 enum { CODE, REPLAYED, ANSWER, ID, AT, NAME, WIDTH };
 
-/* of a packet, for what is not its parameters' bytes */
-#define ROOM 1024
+/* of a packet, for what is in it beside the items */
+#define ROOM 4096
 
 /* One's write, in one piece. */
 typedef struct {
     int is_new;
     orgs_id_t id; /* of what is new */
     orgs_id_t actor;
-    char item[]; /* the JSON object of which the procedure is told, and NUL */
+    orgs_id_t event;
+    char item[]; /* as of orgs_share_t, and NUL */
 } question_t;
 
 static const question_t *question_of(apr_pool_t *p, const orgs_share_t *share, const orgs_id_t *event,
                                      apr_size_t *size)
 {
+    apr_size_t len = orgs_writer_len(&share->item);
     question_t *question;
-    orgs_writer_t text;
 
-    orgs_writer_text(&text, p);
-    orgs_writer_open(&text);
-    orgs_writer_hex(&text, "event", event->bytes, sizeof(event->bytes));
-    orgs_writer_raw(&text, share->item.base, orgs_writer_len(&share->item));
-    orgs_writer_close(&text);
-    orgs_writer_raw(&text, "", 1);
-    *size = offsetof(question_t, item) + orgs_writer_len(&text);
+    *size = offsetof(question_t, item) + len + 1;
     question = apr_pcalloc(p, *size);
     question->is_new = share->id != NULL;
     if (question->is_new) {
         question->id = *share->id;
     }
     question->actor = *share->actor;
-    memcpy(question->item, text.base, orgs_writer_len(&text));
+    question->event = *event;
+    memcpy(question->item, share->item.base, len);
     return question;
 }
 
@@ -189,13 +185,16 @@ static void lead(orgs_db_t *db, orgs_crowd_t *crowd, const orgs_share_t *share, 
         const question_t *question = crowd->questions[n];
         apr_size_t len = strlen(question->item);
 
-        if (orgs_writer_len(&items) + len > ORGS_PACKET_MIN - sizeof(ids) - sizeof(actors) - ROOM) {
+        if (orgs_writer_len(&items) + len > ORGS_PACKET_MIN - ROOM) {
             break;
         }
         ids[n] = question->id;
         actors[n] = question->actor;
         orgs_writer_raw(&items, n == 0 ? "[" : ",", 1);
+        orgs_writer_open(&items);
+        orgs_writer_hex(&items, "event", question->event.bytes, sizeof(question->event.bytes));
         orgs_writer_raw(&items, question->item, len);
+        orgs_writer_close(&items);
     }
     orgs_writer_raw(&items, "]", 1);
     if (share->organization != NULL) {
@@ -213,6 +212,7 @@ static void lead(orgs_db_t *db, orgs_crowd_t *crowd, const orgs_share_t *share, 
         trial->end = ORGS_END_UNCLEAR;
     }
     if (crowd->error == NULL && trial->end == ORGS_END_REFUSED) {
+        /* each goes alone; but the operator is told what is his */
         orgs_db_refused(db, crowd->pool, share->sql, &trial->dberr);
     }
     crowd->more = trial;
@@ -246,12 +246,13 @@ static const orgs_error_t *try_together(orgs_db_t *db, apr_pool_t *p, orgs_sql_e
                                         const orgs_share_t *share, const orgs_id_t *event, apr_time_t *deadline,
                                         orgs_trial_t *trial)
 {
-    orgs_gather_t *gather
-        = orgs_pool_gather(db->pool, share->organization != NULL ? ORGS_GATHER_WRITES : ORGS_GATHER_CREATES);
+    static const orgs_id_t any;
+    int kind = share->organization != NULL ? ORGS_GATHER_ADDS : ORGS_GATHER_CREATES;
+    const orgs_id_t *key = share->organization != NULL ? share->organization : &any;
+    orgs_gather_t *gather = orgs_pool_gather(db->pool, kind);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
     const question_t *question;
     const orgs_error_t *error;
-    orgs_gather_key_t key;
     orgs_turn_t turn;
     apr_size_t size;
     int done = 0;
@@ -259,15 +260,10 @@ static const orgs_error_t *try_together(orgs_db_t *db, apr_pool_t *p, orgs_sql_e
     if (gather == NULL) {
         return orgs_db_try(db, p, ORGS_USE_COLD, sql, params, deadline, trial);
     }
-    memset(&key, 0, sizeof(key));
-    key.kind = (int)share->sql;
-    if (share->organization != NULL) {
-        key.id = *share->organization;
-    }
     question = question_of(p, share, event, &size);
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
     /* who waits in vain has some time left to do it alone, or to settle what became of it */
-    orgs_gather_join(gather, &key, question, size, orgs_db_share(*deadline), &turn);
+    orgs_gather_join(gather, key, question, size, orgs_db_share(*deadline), &turn);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     switch (turn.role) {
     case ORGS_GATHER_ALONE:

@@ -40,7 +40,7 @@ struct group_t {
 
 /* Of one key; it is there while somebody asks, and others may wait. */
 struct orgs_queue_t {
-    orgs_gather_key_t key;
+    orgs_id_t key;
     int running;     /* lanes on which somebody asks */
     int crowds;      /* those of them on which one asks for others */
     int count;       /* who wait */
@@ -135,9 +135,9 @@ static asker_t *asker_get(orgs_gather_t *gather)
 }
 
 /* Where the queue of this key stands in its list, or would. The last byte of an id is random. */
-static orgs_queue_t **queue_at(orgs_gather_t *gather, const orgs_gather_key_t *key)
+static orgs_queue_t **queue_at(orgs_gather_t *gather, const orgs_id_t *key)
 {
-    orgs_queue_t **at = &gather->queues[key->id.bytes[sizeof(key->id.bytes) - 1] % BUCKETS];
+    orgs_queue_t **at = &gather->queues[key->bytes[sizeof(key->bytes) - 1] % BUCKETS];
 
     while (*at != NULL && memcmp(&(*at)->key, key, sizeof(*key)) != 0) {
         at = &(*at)->next;
@@ -146,7 +146,7 @@ static orgs_queue_t **queue_at(orgs_gather_t *gather, const orgs_gather_key_t *k
 }
 
 /* The queue of this key, made if nobody asks; NULL without memory. With the lock held. */
-static orgs_queue_t *queue_get(orgs_gather_t *gather, const orgs_gather_key_t *key)
+static orgs_queue_t *queue_get(orgs_gather_t *gather, const orgs_id_t *key)
 {
     orgs_queue_t **at = queue_at(gather, key);
     orgs_queue_t *queue = *at;
@@ -356,7 +356,7 @@ static int has_lane(const orgs_gather_t *gather, const orgs_queue_t *queue)
     return queue->running < gather->lanes && queue->crowds == 0;
 }
 
-void orgs_gather_join(orgs_gather_t *gather, const orgs_gather_key_t *key, const void *question, apr_size_t size,
+void orgs_gather_join(orgs_gather_t *gather, const orgs_id_t *key, const void *question, apr_size_t size,
                       apr_time_t deadline, orgs_turn_t *turn)
 {
     asker_t *asker = NULL;

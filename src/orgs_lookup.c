@@ -149,7 +149,6 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, co
 {
     orgs_gather_t *gather = orgs_pool_gather(db->pool, (int)kind);
     orgs_stats_slot_t *stats = orgs_pool_stats(db->pool);
-    const orgs_gather_key_t key = {(int)kind, nowhere};
     apr_time_t began = orgs_clock();
     const orgs_error_t *error;
     orgs_crowd_t *crowd;
@@ -159,7 +158,7 @@ static const orgs_error_t *ask(orgs_db_t *db, apr_pool_t *p, orgs_key_e kind, co
         return ask_alone(db, p, kind, question, rows);
     }
     orgs_stats_add(stats, ORGS_STATS_WAITING, 1);
-    orgs_gather_join(gather, &key, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &turn);
+    orgs_gather_join(gather, &nowhere, question, offsetof(question_t, key) + keys[kind].len, began + db->left, &turn);
     orgs_stats_add(stats, ORGS_STATS_WAITING, -1);
     orgs_db_spend(db, began);
     if (turn.role == ORGS_GATHER_LATE || turn.role == ORGS_GATHER_LEFT) {

@@ -84,10 +84,10 @@ static void make_gathers(orgs_pool_t *pool, apr_pool_t *own)
     int lanes = pool->conf->max > ORGS_LANE_OF ? pool->conf->max / ORGS_LANE_OF : 1;
     int i;
 
-    for (i = 0; i < ORGS_GATHER_WRITES; i++) {
+    for (i = 0; i < ORGS_GATHER_ADDS; i++) {
         pool->gathers[i] = orgs_gather_make(own, lanes, half, 2);
     }
-    pool->gathers[ORGS_GATHER_WRITES] = orgs_gather_make(own, 1, half, ORGS_WRITES_LEAST);
+    pool->gathers[ORGS_GATHER_ADDS] = orgs_gather_make(own, 1, half, ORGS_WRITES_LEAST);
     pool->gathers[ORGS_GATHER_CREATES]
         = orgs_gather_make(own, half < ORGS_CREATE_LANES ? half : ORGS_CREATE_LANES, half, ORGS_WRITES_LEAST);
 }

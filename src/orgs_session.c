@@ -48,6 +48,8 @@ static const struct {
     /* lists come whole and in order */
     {EITHER, NUMBER, "sql_select_limit", "18446744073709551615"},
     {EITHER, NUMBER, "max_sort_length", "1024"},
+    /* and so does what a procedure gathers */
+    {MARIADB, NUMBER, "group_concat_max_len", "1048576"},
     {EITHER, NUMBER, "sql_big_selects", "1"},
     {EITHER, NUMBER, "sql_safe_updates", "0"},
     {EITHER, NUMBER, "sql_auto_is_null", "0"},

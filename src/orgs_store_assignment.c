@@ -72,7 +72,7 @@ const orgs_error_t *orgs_store_license_unassign(orgs_db_t *db, apr_pool_t *p, co
     return call(db, p, ORGS_SQL_LICENSE_UNASSIGN, params, view);
 }
 
-static void take_deployment(const orgs_rows_t *row, const void *none, void *item)
+void orgs_store_take_deployment(const orgs_rows_t *row, const void *none, void *item)
 {
     orgs_deployment_t *deployment = item;
 
@@ -94,6 +94,6 @@ const orgs_error_t *orgs_store_assignment_deployments(orgs_db_t *db, apr_pool_t 
 {
     const orgs_value_t params[] = {orgs_value_id(organization), orgs_value_id(&after->id), orgs_value_int(limit)};
 
-    return orgs_db_list(db, p, ORGS_SQL_ASSIGNMENT_DEPLOYMENTS, params, sizeof(orgs_deployment_t), take_deployment,
-                        NULL, items);
+    return orgs_db_list(db, p, ORGS_SQL_ASSIGNMENT_DEPLOYMENTS, params, sizeof(orgs_deployment_t),
+                        orgs_store_take_deployment, NULL, items);
 }

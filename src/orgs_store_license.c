@@ -131,28 +131,13 @@ const orgs_error_t *orgs_store_license_release(orgs_db_t *db, apr_pool_t *p, con
     return orgs_call(db, p, ORGS_SQL_LICENSE_RELEASE, params, NULL, outcome);
 }
 
-static void take_deployment(const orgs_rows_t *row, const void *license, void *item)
-{
-    orgs_deployment_t *deployment = item;
-
-    orgs_row_id(row, 0, 0, &deployment->id);
-    deployment->license_id = *(const orgs_id_t *)license;
-    deployment->name = orgs_row_string(row, 0, 1);
-    deployment->environment = orgs_row_string(row, 0, 2);
-    deployment->url = orgs_row_string(row, 0, 3);
-    deployment->version = orgs_row_string(row, 0, 4);
-    deployment->status = orgs_row_string(row, 0, 5);
-    deployment->created_at = orgs_row_time(row, 0, 6);
-    deployment->updated_at = orgs_row_time(row, 0, 7);
-}
-
 const orgs_error_t *orgs_store_deployments_of(orgs_db_t *db, apr_pool_t *p, const orgs_id_t *license,
                                               const orgs_id_t *after, int limit, apr_array_header_t **items)
 {
     orgs_value_t params[] = {orgs_value_id(license), orgs_value_id(after), orgs_value_int(limit)};
 
-    return orgs_db_list(db, p, ORGS_SQL_DEPLOYMENTS_OF, params, sizeof(orgs_deployment_t), take_deployment, license,
-                        items);
+    return orgs_db_list(db, p, ORGS_SQL_DEPLOYMENTS_OF, params, sizeof(orgs_deployment_t), orgs_store_take_deployment,
+                        NULL, items);
 }
 
 const orgs_error_t *orgs_store_deployment_add(orgs_db_t *db, apr_pool_t *p, const orgs_deployment_t *deployment,

@@ -22,11 +22,7 @@ my $one_process = ($ENV{ORGS_TEST_MPM} // 'event') ne 'prefork';
 
 # --- httpd: four virtual hosts for each worker's database -----------------------------------------------------------------
 
-my %taken;
-
-sub free_port { my $port = Orgs::Httpd::free_port(); return $taken{$port}++ ? free_port() : $port }
-
-my @hosts = map { my $n = $_; {database => "orgs_inside$n", map { $_ => free_port() } qw(plain limited full crowd)} } 0 .. $WORKERS - 1;
+my @hosts = map { my $n = $_; {database => "orgs_inside$n", map { $_ => Orgs::Httpd::free_port() } qw(plain limited full crowd)} } 0 .. $WORKERS - 1;
 
 sub virtual_host {
     my ($database, $port, $more) = @_;

@@ -52,6 +52,21 @@ for my $n (1, 99, 100, 101, 499, 500, 501) {
     is_deeply(ids_of($r), \@some, "a list of $n");
 }
 
+# --- times: each is written as the database has it ----------------------------------------------------------------------------
+
+{
+    my $someone = user('calendar');
+    my @some = many_organizations(400, $someone);
+    my @ends = map { "$_ 23:59:59.999" } qw(1971-12-31 1972-02-28 1972-02-29 1999-12-31 2000-02-28 2000-02-29 2099-12-31 2100-02-28 2100-12-31 2399-12-31 2400-02-29 9998-12-31 9999-12-31);
+    my @times = ((map { ("TIMESTAMP'$_'", $_ lt '9999-12' ? "TIMESTAMP'$_' + INTERVAL 1000 MICROSECOND" : ()) } @ends), "TIMESTAMP'1970-01-01 00:00:00.000'");
+    # and every so many days, hours and milliseconds
+    push @times, map { "TIMESTAMP'1970-01-01 00:00:00.000' + INTERVAL " . $_ * 7_800 . " DAY + INTERVAL $_ * 7001 SECOND + INTERVAL $_ * 37000 MICROSECOND" } 1 .. @some - @times;
+    sql(join ';', map { "UPDATE organizations SET created_at = $times[$_] WHERE id = " . id_in_sql($some[$_]) } 0 .. $#some);
+    my @there = map { $_->[0] } sql("SELECT DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%s.%f') FROM organizations WHERE id IN (" . join(',', map { id_in_sql($_) } @some) . ') ORDER BY id');
+    is_deeply([map { $_->{created_at} } @{api(GET => '', token => $someone)->{json}}], [map { s/000\z/Z/r } @there], 'the times of 400, from 1970 to 9999');
+    is(scalar(grep { /^9999-12-31T23:59:59\.999/ } @there), 1, '... to the last millisecond');
+}
+
 # --- filters -------------------------------------------------------------------------------------------------------------------
 
 my @active = map { $ids[$_] } grep { $_ >= $total || ($_ + 1) % 7 } 0 .. $#ids;
@@ -250,5 +265,5 @@ for my $case (
 }
 
 # other tests list all that there are
-sql("DELETE o, m FROM users u JOIN memberships m ON m.user_id = u.id JOIN organizations o ON o.id = m.organization_id WHERE u.email LIKE '%batch%' OR u.email LIKE '%reader%'");
+sql("DELETE o, m FROM users u JOIN memberships m ON m.user_id = u.id JOIN organizations o ON o.id = m.organization_id WHERE u.email REGEXP '^(batch[0-9]+|calendar|reader)\@lists'");
 done_testing;

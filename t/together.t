@@ -63,10 +63,16 @@ sub counter { my ($name) = @_; return api(GET => '', url => $httpd->url('/status
 # what may go wrong on its way through JSON and SQL
 my @texts = ("plain", "\"quoted\" and \\back\\slashed\\", "\x{e4}\x{20ac}\x{1f600}\x{fffd}z", "a ' b '' c \\' d", "{\"a\":[1,null]}", 'x' x 180, "\x{1f600}" x 100, "%s \\u0041 \\n");
 
+# What is created by this number.
+sub body_of {
+    my ($tag) = @_;
+    my $text = $texts[$tag % @texts];
+    return (name => "$tag $text", $tag % 3 ? (description => $tag % 3 == 1 ? "$text\n\ttwo" : "\x{e4}" x 4000) : ());
+}
+
 sub create {
     my ($user, $tag) = @_;
-    my $text = $texts[$tag % @texts];
-    my %body = (name => "$tag $text", $tag % 3 ? (description => $tag % 3 == 1 ? "$text\n\ttwo" : "\x{e4}" x 4000) : ());
+    my %body = body_of($tag);
     my $answer = post($user, '/organizations', \%body);
     my $made = $answer->{json};
     return "$answer->{status}" if $answer->{status} != 201;
@@ -86,18 +92,22 @@ sub creates {
     });
 }
 
-# What of creates is not as it was said.
+sub in_hex { my ($text) = @_; return 'NULL' if !defined $text; utf8::encode($text); return uc unpack 'H*', $text }
+
+# What of creates is not as it was said, or not as it was sent: the answer is made of the request's words.
 sub lies {
     my (@seen) = @_;
     my @lies;
     for (@seen) {
         my ($tag, $user, $seen) = @$_;
-        my @there = sql({database => $name}, "SELECT HEX(o.id), o.members, o.seq, o.version, HEX(o.created_by), m.role, m.joined_at = o.created_at, e.action, e.seq, e.at = o.created_at, "
+        my @there = sql({database => $name}, "SELECT HEX(o.id), HEX(o.name), HEX(o.description), o.members, o.seq, o.version, HEX(o.created_by), m.role, m.joined_at = o.created_at, e.action, e.seq, e.at = o.created_at, "
             . "HEX(e.actor_id), LENGTH(e.request_id) > 0, e.changes = CONCAT('{\"name\":[null,', JSON_QUOTE(o.name), IFNULL(CONCAT('],\"description\":[null,', JSON_QUOTE(o.description)), ''), '],\"active\":[null,true]}'), "
             . "(SELECT COUNT(*) FROM memberships x WHERE x.organization_id = o.id), (SELECT COUNT(*) FROM events x WHERE x.organization_id = o.id) "
             . "FROM organizations o JOIN memberships m ON m.organization_id = o.id AND m.user_id = o.created_by JOIN events e ON e.organization_id = o.id WHERE o.name LIKE '$tag %'");
         my $by = uc data_id($user, 1);
-        my $whole = @there == 1 && join(' ', map { $_ // 'NULL' } @{$there[0]}[1 .. $#{$there[0]}]) eq "1 1 1 $by admin 1 organization.create 1 1 $by 1 1 1 1";
+        my %body = body_of($tag);
+        my $sent = join ' ', map { in_hex($body{$_}) } qw(name description);
+        my $whole = @there == 1 && join(' ', map { $_ // 'NULL' } @{$there[0]}[1 .. $#{$there[0]}]) eq "$sent 1 1 1 $by admin 1 organization.create 1 1 $by 1 1 1 1";
         my ($id) = $seen =~ /^201 ([-0-9a-f]{36})$/;
         push @lies, "$tag, user $user: $seen" if $seen =~ /^201/ ? !$id || !$whole || uc($id =~ s/-//gr) ne $there[0][0] : $seen eq '504' ? @there && !$whole : @there;
         push @lies, "$tag: " . join ' | ', map { $_ // 'NULL' } @$_ for $whole ? () : @there;
@@ -143,7 +153,16 @@ sub email { return "user$_[0]\@example.org" }
 
 sub add { my ($by, $organization, $user, %more) = @_; return post($by, "/organizations/$organization/members", {email => ref $user ? $$user : email($user), %more}) }
 
-sub told { my ($answer) = @_; return join ' ', $answer->{status}, grep { defined } $answer->{json}{code}, $answer->{json}{email}, @{$answer->{json}}{qw(seats seats_used)}, $answer->{json}{member} && $answer->{json}{member}{email} }
+# Of who was added, or was a member before, also what only the database knows.
+sub who { my ($member) = @_; return map { $_ // 'NULL' } @$member{qw(email user_id name)} }
+
+sub told {
+    my ($answer) = @_;
+    my $json = $answer->{json} || {};
+    return join ' ', $answer->{status}, (grep { defined } $json->{code}, @$json{qw(seats seats_used)}), $json->{email} ? who($json) : (), $json->{member} ? who($json->{member}) : ();
+}
+
+sub known { my ($user) = @_; return join ' ', email($user), data_user($user), "User $user" }
 
 # What is there: members, as counted and in fact, and the events of it, which are numbered without a gap.
 sub standing {
@@ -157,14 +176,14 @@ sub standing {
 my $next = 100;
 # who adds whom, and what must be said: all of this at once
 my @cases = (
-    (map { ['an admin', sub { [0, $next++] }, sub { '201 ' . email($_[0]) }] } 1 .. 20),
-    (map { ['a superuser', sub { [3, $next++] }, sub { '201 ' . email($_[0]) }] } 1 .. 2),
+    (map { ['an admin', sub { [0, $next++] }, sub { '201 ' . known($_[0]) }] } 1 .. 20),
+    (map { ['a superuser', sub { [3, $next++] }, sub { '201 ' . known($_[0]) }] } 1 .. 2),
     (map { ['nobody by that address', sub { [0, \"nobody$_\@example.org"] }, sub { '404 user_not_found' }] } 1 .. 2),
     ['who is not active', sub { [0, 4] }, sub { '404 user_not_found' }],
-    (map { ['who is a member', sub { [0, 0] }, sub { '409 already_member ' . email(0) }] } 1 .. 3),
+    (map { ['who is a member', sub { [0, 0] }, sub { '409 already_member ' . known(0) }] } 1 .. 3),
     ['a stranger', sub { [30, $next++] }, sub { '404 organization_not_found' }],
     ['by who is not active', sub { [4, $next++] }, sub { '401 unauthorized' }],
-    (map { ['a new admin', sub { [0, $next++, role => 'admin'] }, sub { '201 ' . email($_[0]) }] } 1 .. 2),
+    (map { ['a new admin', sub { [0, $next++, role => 'admin'] }, sub { '201 ' . known($_[0]) }] } 1 .. 2),
 );
 
 {
@@ -216,10 +235,10 @@ for my $seats (2, 9, 20) {
     my $organization = hot();
     my %seen;
     $seen{told($_)}++ for map { $_ // {status => 'died'} } race($CLIENTS, sub { add(0, $organization, 77) });
-    is_deeply(\%seen, {'201 ' . email(77) => 1, '409 already_member ' . email(77) => $CLIENTS - 1}, 'one and the same, many times: once');
+    is_deeply(\%seen, {'201 ' . known(77) => 1, '409 already_member ' . known(77) => $CLIENTS - 1}, 'one and the same, many times: once');
     %seen = ();
     $seen{told($_)}++ for map { $_ // {status => 'died'} } race($CLIENTS, sub { post(0, "/organizations/$organization/members", {email => email(78)}, 'Idempotency-Key: one') });
-    is_deeply(\%seen, {'201 ' . email(78) => $CLIENTS}, '... and with a key: once, and told to all');
+    is_deeply(\%seen, {'201 ' . known(78) => $CLIENTS}, '... and with a key: once, and told to all');
     like(standing($organization), qr/^3 3 2 2 2$/, '... and both are there');
     $proxy->pass;
 }
@@ -272,10 +291,30 @@ sub json_of { return JSON::PP->new->decode($_[0]) }
     sql({database => $name, as => 'holder'}, 'ROLLBACK');
     is_deeply([map { $_->[0] } @took[6 .. 11]], [(201) x 6], 'where somebody holds one organization, others are written');
     my ($slowest) = sort { $b <=> $a } map { $_->[1] } @took[6 .. 11];
-    cmp_ok($slowest, '<', 1.5, sprintf '... and do not wait: %.2f s', $slowest);
+    my ($fastest) = sort { $a <=> $b } map { $_->[1] } @took[0 .. 5];
+    cmp_ok($slowest, '<', $fastest, sprintf '... before who waits for it is told: %.2f s, %.2f s', $slowest, $fastest);
     is_deeply([grep { $_->[0] != 503 } @took[0 .. 5]], [], '... and who waits for it is told in time that nothing was written');
     is(standing($one), '1 1 0 0 0', '... which is so');
     cmp_ok((sort { $b <=> $a } map { $_->[1] } @took)[0], '<', 4.5, '... in time');
+}
+
+# What a procedure gathers comes whole, however short the server's administrator would have it.
+if (is_mariadb()) {
+    my $before = sql_value('SELECT @@global.group_concat_max_len');
+    sql('SET GLOBAL group_concat_max_len = 64');
+    $proxy->drop;
+    $proxy->pass;
+    ok(until_true(10, sub { create(12, $tag++) =~ /^201/ }), 'a server that gathers little');
+    $proxy->delay(0.02);
+    my $organization = hot();
+    my ($together, $failures) = (counter('writes_together'), counter('statement_failures'));
+    my @adds = race($CLIENTS, sub { told(add(0, $organization, 500 + $_[0])) });
+    is_deeply([map { $_ // 'died' } @adds], [map { '201 ' . known(500 + $_) } 0 .. $CLIENTS - 1], '... all are added');
+    cmp_ok(counter('writes_together') - $together, '>', $CLIENTS / 2, '... most with others');
+    is(counter('statement_failures') - $failures, 0, '... without a failure');
+    sql("SET GLOBAL group_concat_max_len = $before");
+    $proxy->drop;
+    $proxy->pass;
 }
 
 # --- what befalls the CALL that carries them -----------------------------------------------------------------------------------

@@ -103,13 +103,13 @@ static void one(const question_t *question, unsigned int chance)
 {
     apr_interval_time_t patience = chance % 5 == 0 ? (apr_interval_time_t)(chance % 900) : apr_time_from_sec(20);
     apr_time_t deadline = orgs_clock() + patience;
-    orgs_gather_key_t key;
+    orgs_id_t key;
     orgs_turn_t turn;
 
     memset(&key, 0, sizeof(key));
-    key.kind = question->key;
+    key.bytes[0] = (unsigned char)question->key;
     /* those of one list, and of different ones */
-    key.id.bytes[15] = (unsigned char)(question->key / 2);
+    key.bytes[15] = (unsigned char)(question->key / 2);
     orgs_gather_join(gather, &key, question, sizeof(*question), deadline, &turn);
     switch (turn.role) {
     case ORGS_GATHER_ALONE:

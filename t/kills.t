@@ -43,11 +43,19 @@ sub quiet {
     return;
 }
 
+# Whether the database holds its own rules after all that: what it says of its tables, and what each index has.
+sub soundness {
+    my ($ledger) = @_;
+    return map { join ' ', map { $_ // 'NULL' } @$_ } $ledger->sql(join ';', 'CHECK TABLE events, organizations, memberships, licenses EXTENDED',
+        map { "SELECT 'events by $_', COUNT(*), COUNT(DISTINCT id), COUNT(DISTINCT organization_id, seq) FROM events FORCE INDEX ($_) WHERE organization_id IS NOT NULL" }
+            qw(PRIMARY events_seq events_ikey));
+}
+
 sub verdict {
     my ($what, $ledger, @left) = @_;
     is_deeply(\@left, [(0) x ($writers + 1)], "$what: whoever had an Idempotency-Key found out");
     my @lies = $ledger->judge;
-    is(scalar @lies, 0, "$what: the answers are the truth") or diag join "\n", @lies > 20 ? (@lies[0 .. 19], '...') : @lies;
+    is(scalar @lies, 0, "$what: the answers are the truth") or diag join "\n", @lies > 20 ? (@lies[0 .. 19], '...') : @lies, soundness($ledger);
     my @counts = $ledger->counts;
     my ($all, $done, %kinds) = (0, 0);
     for (@counts) {

@@ -374,9 +374,9 @@ sub events {
     my ($self) = @_;
     my $actors = join ',', map { Orgs::Test::id_in_sql($_->{id}) } @{$self->{users}};
     return map {
-        my ($org, $seq, $action, $target, $rid, $changes) = @$_;
-        {org => $uuid->($org), seq => $seq, action => $action, target => $uuid->($target), rid => $rid, changes => $json->decode($changes)}
-    } $self->sql('SELECT HEX(organization_id), seq, action, HEX(target_id), request_id, changes FROM events '
+        my ($id, $org, $seq, $action, $target, $rid, $changes) = @$_;
+        {id => $uuid->($id), org => $uuid->($org), seq => $seq, action => $action, target => $uuid->($target), rid => $rid, changes => $json->decode($changes)}
+    } $self->sql('SELECT HEX(id), HEX(organization_id), seq, action, HEX(target_id), request_id, changes FROM events '
         . "WHERE actor_id IN ($actors) ORDER BY organization_id, seq");
 }
 
@@ -415,7 +415,7 @@ sub story {
     my ($org) = $lie =~ /([0-9a-f]{8}-[0-9a-f-]{27})/ or return '';
     my @asked = sort { $a->{at} <=> $b->{at} } grep { ($_->{org} // '') eq $org } @$entries;
     return join '', map { "\n    $_" } (map { sprintf '%.3f to %.3f: %s', $_->{at}, $_->{at} + $_->{took}, words($_) } @asked),
-        map { "event $_->{seq}: $_->{action} by request $_->{rid} " . $json->encode($_->{changes}) } grep { $_->{org} eq $org } @$events;
+        map { "event $_->{seq} ($_->{id}): $_->{action} by request $_->{rid} " . $json->encode($_->{changes}) } grep { $_->{org} eq $org } @$events;
 }
 
 # 2xx: one event; 4xx and 503: none; 504: one or none; and each event is somebody's.
